@@ -1,0 +1,57 @@
+"""Longshore: a self-hosted platform for batch work in Python.
+
+The names here are the public ones. They are loaded when first used, so that a worker does not
+pay for the client it never builds, nor the command line for either.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from longshore.errors import LongshoreError, Reject, RetryLater
+    from longshore.sdk import AsyncClient, Client
+    from longshore.worker.documents import Document, Field, InputFile, Page
+    from longshore.worker.registry import app, setup
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AsyncClient": "longshore.sdk",
+    "Client": "longshore.sdk",
+    "Document": "longshore.worker.documents",
+    "Field": "longshore.worker.documents",
+    "InputFile": "longshore.worker.documents",
+    "LongshoreError": "longshore.errors",
+    "Page": "longshore.worker.documents",
+    "Reject": "longshore.errors",
+    "RetryLater": "longshore.errors",
+    "app": "longshore.worker.registry",
+    "setup": "longshore.worker.registry",
+}
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Document",
+    "Field",
+    "InputFile",
+    "LongshoreError",
+    "Page",
+    "Reject",
+    "RetryLater",
+    "__version__",
+    "app",
+    "setup",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'longshore' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value

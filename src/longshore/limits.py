@@ -1,0 +1,76 @@
+"""The limits of this server, in one place.
+
+A limit is refused at the edge with a message that names it. Docs/reference lists this module.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MIB: Final = 1024 * 1024
+
+JSON_BODY_BYTES: Final = 8 * MIB
+"""Largest JSON request body; larger values go to the blob store by reference."""
+
+REPORT_BODY_BYTES: Final = 64 * MIB
+"""Largest bulk report of a worker."""
+
+JSON_DEPTH: Final = 32
+"""Deepest nesting of a JSON request body."""
+
+FILE_BYTES: Final = 100 * MIB
+"""Largest file in a single upload (protocol: 100 MB a single upload)."""
+
+MULTIPART_FILE_BYTES: Final = 1024 * MIB
+"""Largest file put together from parts."""
+
+PART_BYTES: Final = 10 * MIB
+"""Size of a part of a multipart upload; the last part may be smaller."""
+
+NAME_CHARACTERS: Final = 255
+"""Longest name of a batch, a file, an app, a queue or a key."""
+
+FILES_PER_RUN: Final = 1_000
+"""Most files that one app run takes."""
+
+TAGS_CHARACTERS: Final = 500
+"""Most characters in all tags of a run together."""
+
+PAGE_ROWS: Final = 1_000
+"""Most rows in one page of a listing."""
+
+RESULT_FILES_PER_PAGE: Final = 50
+"""Files in one page of run results."""
+
+CLAIM_WORKS: Final = 1_000
+"""Most works in one claim."""
+
+CLAIM_WAIT_S: Final = 30.0
+"""Longest that a claim waits for work, in seconds."""
+
+ATTEMPTS: Final = 100
+"""Most attempts that a work may have."""
+
+DEPENDENCIES_PER_WORK: Final = 2_000
+"""Most works that one work may wait for."""
+
+LEASE_S: Final = 24 * 3600.0
+"""Longest lease, in seconds."""
+
+LOG_LINE_CHARACTERS: Final = 8_192
+"""Longest log line kept; the rest of it is cut."""
+
+LOG_LINES_PER_ATTEMPT: Final = 10_000
+"""Most log lines kept of one attempt; later ones are counted, not kept."""
+
+ERROR_CHARACTERS: Final = 16_384
+"""Longest error text and traceback kept with an attempt."""
+
+IDEMPOTENCY_KEY_CHARACTERS: Final = 255
+"""Longest Idempotency-Key header."""
+
+IDEMPOTENCY_S: Final = 24 * 3600.0
+"""How long the answer to an idempotency key is kept, in seconds."""
+
+UPLOAD_SESSION_S: Final = 24 * 3600.0
+"""How long an idle multipart upload session lives, in seconds."""

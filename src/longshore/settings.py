@@ -1,0 +1,72 @@
+"""One frozen Settings; the only reader of the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DATA_DIRECTORY = ".longshore"
+
+
+class Settings(BaseSettings):
+    """How this server runs. Each field is read from LONGSHORE_<NAME> unless given."""
+
+    model_config = SettingsConfigDict(env_prefix="LONGSHORE_", frozen=True, extra="forbid")
+
+    data: Path = Field(default=Path(DATA_DIRECTORY), description="Directory of all local state.")
+    database: str | None = Field(
+        default=None,
+        description="Database address: postgresql://... or sqlite:///PATH; "
+        "default is longshore.db in the data directory.",
+    )
+    blobs: str | None = Field(
+        default=None,
+        description="Blob store: a directory or s3://bucket/prefix; "
+        "default is blobs/ in the data directory.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8400, ge=0, le=65535, description="Port to listen on; 0 takes any.")
+    lease_s: float = Field(
+        default=15.0, gt=0, le=86_400, description="Length of a worker's lease, in seconds."
+    )
+    janitor_interval_s: float = Field(
+        default=0.5, gt=0, le=60, description="Pause between two janitor passes, in seconds."
+    )
+    retention_interval_s: float = Field(
+        default=60.0, gt=0, description="Pause between two retention passes, in seconds."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe log line that is written."
+    )
+    drain_s: float = Field(
+        default=20.0, ge=0, description="How long a stop waits for running work, in seconds."
+    )
+
+    @property
+    def database_url(self) -> str:
+        """The database address, with the default filled in."""
+        return self.database or f"sqlite:///{(self.data / 'longshore.db').resolve()}"
+
+    @property
+    def blobs_url(self) -> str:
+        """The blob store's address, with the default filled in."""
+        return self.blobs or str((self.data / "blobs").resolve())
+
+
+class ClientSettings(BaseSettings):
+    """Where the server is and which key to use, as the SDK, the worker and the CLI find it."""
+
+    model_config = SettingsConfigDict(env_prefix="LONGSHORE_", frozen=True, extra="ignore")
+
+    url: str | None = Field(default=None, description="Address of the server.")
+    key: str | None = Field(default=None, description="API key.")
+    data: Path | None = Field(default=None, description="Data directory of a local server.")
+
+
+def child_environment(**extra: str) -> dict[str, str]:
+    """Return a copy of this process's environment with `extra` set, for a child process."""
+    return {**os.environ, **extra}

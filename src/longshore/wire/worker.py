@@ -1,0 +1,254 @@
+"""What a worker and the server say to each other, under /longshore/v1/worker.
+
+The bodies are hot, so they are msgspec structs. Times are integer microseconds since
+1970-01-01 UTC by the server's clock; a worker never compares them with its own clock, it only
+uses lengths (`lease_s`, `timeout_s`).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class AppOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """An app version that a worker can run."""
+
+    name: str
+    """Display name, such as "Meal Receipt"."""
+    owner: str
+    """Account that published it; compared without regard to case."""
+    version: str
+    """Version, such as "1.0.0"."""
+    description: str = ""
+    timeout_s: float | None = None
+    """Time limit of one file, in seconds."""
+    attempts_max: int = 3
+    """Attempts that one file may take."""
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /longshore/v1/worker/register: a worker says who it is and what it can run."""
+
+    name: str
+    """Name that a person knows it by, usually host and process id."""
+    slots: int
+    apps: list[AppOffer] = []
+    incarnation: str
+    """Random at each start of the process, so that a restarted worker is a different one."""
+
+
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a registration."""
+
+    worker_id: str
+    queues: list[int]
+    """Ids of the queues that hold work for the offers, in the order of the offers."""
+    lease_s: float
+    """Length of a lease; renew at a third of it."""
+
+
+class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /longshore/v1/worker/claim."""
+
+    worker_id: str
+    queues: list[int]
+    limit: int
+    wait_s: float = 0.0
+    """How long the server may hold the request open while there is no work."""
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """One leased work."""
+
+    work_id: str
+    attempt: int
+    """The fence: every later message about this work carries it."""
+    queue: int
+    surface: str
+    """Which surface's runner handles it, such as "apps"."""
+    payload: msgspec.Raw
+    """The work's payload, JSON as the surface wrote it."""
+    lease_until_us: int
+    timeout_s: float | None
+    """Time limit of this attempt, in seconds."""
+
+
+class ClaimAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The works leased to the worker; empty when the wait ended without any."""
+
+    works: list[Claimed]
+
+
+class Held(msgspec.Struct, frozen=True, array_like=True):
+    """A lease that a worker believes it holds."""
+
+    work_id: str
+    attempt: int
+
+
+class RenewRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /longshore/v1/worker/renew: the heartbeat, sent by a process of its own."""
+
+    worker_id: str
+    leases: list[Held]
+
+
+class Lost(msgspec.Struct, frozen=True, kw_only=True):
+    """A lease that the worker must give up."""
+
+    work_id: str
+    attempt: int
+    reason: str
+    """`cancel_requested`, or how the lease was lost; for people."""
+    cancelled: bool = False
+    """True when the work is to be stopped and then reported as cancelled."""
+
+
+class RenewAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Which leases to give up; all others were renewed."""
+
+    lost: list[Lost]
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    """User code raised, exited or was killed; tried again while attempts are left."""
+    TIMED_OUT = "timed_out"
+    """The time limit stopped it; tried again while attempts are left."""
+    REJECTED = "rejected"
+    """The input is at fault; never tried again."""
+    CANCELLED = "cancelled"
+    """Stopped because the server asked for it."""
+    HANDED_BACK = "handed_back"
+    """Given back unfinished, as at a graceful stop; the attempt is not charged."""
+
+
+class AttemptError(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an attempt did not succeed."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished attempt."""
+
+    work_id: str
+    attempt: int
+    outcome: Outcome
+    result: msgspec.Raw | None = None
+    """JSON of the result, for SUCCESS."""
+    error: AttemptError | None = None
+    retry_delay_s: float | None = None
+    """Delay before the next attempt where user code asked for one, in seconds."""
+
+
+class ReportRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /longshore/v1/worker/report. Safe to send again until it is answered."""
+
+    worker_id: str
+    reports: list[Report]
+
+
+class ReportAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Which reports were refused by the fence; all others are durable now."""
+
+    lost: list[Lost]
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line that user code wrote."""
+
+    work_id: str
+    attempt: int
+    at_us: int
+    """The worker's clock; order within an attempt is the order of arrival."""
+    stream: str
+    """`stdout`, `stderr` or `worker`."""
+    text: str
+
+
+class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /longshore/v1/worker/logs."""
+
+    worker_id: str
+    lines: list[LogLine]
+
+
+class AppFile(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the input of an app's work lies: GET /longshore/v1/blobs/{blob_id}."""
+
+    blob_id: str
+    name: str
+    size_bytes: int
+    sha256: str
+    """64 hexadecimal digits, to be checked after the download."""
+
+
+class AppPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """The payload of a work of surface "apps": one file of a run."""
+
+    run_id: str
+    owner: str
+    app: str
+    version: str
+    position: int
+    """Index of the file in the run, from 0."""
+    file: AppFile
+    keys: dict[str, Any] = {}
+    """The run's custom keys (protocol: settings.keys.custom)."""
+    generate_pdf: bool = False
+    """Whether the run asked for a post-processed PDF."""
+
+
+class AppField(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One field of a document, as the worker reports it."""
+
+    name: str
+    value: str | None = None
+    type: str = "TEXT"
+    confidence: float | None = None
+    """Confidence of the extraction, 0 to 1."""
+    ocr_confidence: float | None = None
+    """Confidence of the text recognition, 0 to 1."""
+    page: int | None = None
+    """Page of the source, from 0."""
+    box: tuple[float, float, float, float] | None = None
+    """Source box in pixels of the page: left, top, right, bottom."""
+    error: str | None = None
+    valid: bool | None = None
+    alerts: list[str] = []
+    """What a validation rule found; not empty means that the field needs review."""
+
+
+class AppPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Size of a page in the units of the boxes."""
+
+    number: int
+    """From 0."""
+    width: float
+    height: float
+
+
+class AppDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One document found in a file."""
+
+    fields: list[AppField]
+    class_name: str | None = None
+    class_confidence: float | None = None
+    pages: list[AppPage] = []
+
+
+class AppResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The result of a work of surface "apps"."""
+
+    documents: list[AppDocument]
+    pdf_blob_id: str | None = None
+    """The post-processed PDF, uploaded by POST /longshore/v1/blobs, where the run asked for it."""

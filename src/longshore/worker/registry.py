@@ -1,0 +1,147 @@
+"""What user code registers: `@longshore.app`, checked when it is declared."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from longshore.errors import ConfigurationError
+from longshore.limits import ATTEMPTS, NAME_CHARACTERS
+from longshore.worker.documents import Document, InputFile
+
+AppFunction = Callable[[InputFile], Iterable[Document]]
+_Function = TypeVar("_Function", bound=AppFunction)
+_Setup = TypeVar("_Setup", bound=Callable[[], object])
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A registered app: one file in, documents with fields out."""
+
+    name: str
+    owner: str
+    version: str
+    function: AppFunction
+    description: str = ""
+    timeout_s: float | None = None
+    attempts_max: int = 3
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes two registrations the same app version; owner and name ignore case."""
+        return (self.owner.casefold(), self.name.casefold(), self.version)
+
+
+class Registry:
+    """All that the modules of one worker have registered."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.apps: dict[tuple[str, str, str], App] = {}
+        self.setups: list[Callable[[], object]] = []
+
+    def add_app(self, app: App) -> None:
+        """Add an app version.
+
+        Raises:
+            ConfigurationError: the same owner, name and version is registered already.
+        """
+        present = self.apps.get(app.key)
+        if present is not None and present.function is not app.function:
+            raise ConfigurationError(
+                f"App {app.owner}/{app.name} {app.version} is registered twice: by "
+                f"{_where(present.function)} and by {_where(app.function)}. Give one of them "
+                "another version."
+            )
+        self.apps[app.key] = app
+
+
+REGISTRY = Registry()
+"""Filled by the decorators while a worker imports the user's modules, read right after it."""
+
+
+def app(
+    name: str,
+    *,
+    owner: str = "local",
+    version: str = "1.0.0",
+    timeout_s: float | None = None,
+    attempts_max: int = 3,
+) -> Callable[[_Function], _Function]:
+    """Register a function that takes one `InputFile` and returns its `Document`s.
+
+    Args:
+        name: display name, as users give it when they start a run; at most 255 characters.
+        owner: account that publishes the app; compared without regard to case.
+        version: a run pins the version it started with; a changed app wants a new version.
+        timeout_s: time limit of one file in seconds; the process is killed at its end.
+        attempts_max: how often one file is tried before it counts as failed.
+
+    Raises:
+        ConfigurationError: a value is unusable, or the function does not take one argument.
+    """
+
+    def register(function: _Function) -> _Function:
+        _check_text("name", name)
+        _check_text("owner", owner)
+        _check_text("version", version)
+        _check_function(function)
+        if timeout_s is not None and timeout_s <= 0:
+            raise ConfigurationError(
+                f"App {name!r}: timeout_s is {timeout_s}; give a number of seconds above 0."
+            )
+        if not 1 <= attempts_max <= ATTEMPTS:
+            raise ConfigurationError(
+                f"App {name!r}: attempts_max is {attempts_max}; give 1 to {ATTEMPTS}."
+            )
+        description = inspect.getdoc(function) or ""
+        REGISTRY.add_app(
+            App(
+                name=name,
+                owner=owner,
+                version=version,
+                function=function,
+                description=description.partition("\n")[0],
+                timeout_s=timeout_s,
+                attempts_max=attempts_max,
+            )
+        )
+        return function
+
+    return register
+
+
+def setup(function: _Setup) -> _Setup:
+    """Run `function` once in each worker process before its first work (load a model there)."""
+    if function not in REGISTRY.setups:
+        REGISTRY.setups.append(function)
+    return function
+
+
+def _check_text(label: str, value: str) -> None:
+    if not isinstance(value, str) or not value.strip() or len(value) > NAME_CHARACTERS:
+        raise ConfigurationError(
+            f"longshore.app: {label} must be text of 1 to {NAME_CHARACTERS} characters, "
+            f"not {value!r}."
+        )
+
+
+def _check_function(function: Callable[..., object]) -> None:
+    if not callable(function) or inspect.iscoroutinefunction(function):
+        raise ConfigurationError(
+            f"longshore.app: {function!r} must be a plain function; the worker runs it in a "
+            "process of its own, so it need not be async."
+        )
+    try:
+        inspect.signature(function).bind(object())
+    except TypeError as error:
+        raise ConfigurationError(
+            f"longshore.app: {_where(function)} must take one argument, an InputFile ({error})."
+        ) from error
+
+
+def _where(function: Callable[..., object]) -> str:
+    module = getattr(function, "__module__", "?")
+    return f"{module}.{getattr(function, '__qualname__', repr(function))}"
