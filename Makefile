@@ -1,0 +1,121 @@
+# Every task of the project. `make` alone lists them; each one does its own set-up.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+TEST_PROCESSES ?= 2
+PYTEST_ARGS ?=
+
+# The stamps say what .venv holds; they are older than the files below when it must be renewed.
+RUNTIME := $(VENV)/.has-runtime
+COMPLETE := $(VENV)/.has-everything
+DECLARED := pyproject.toml constraints.txt
+
+# hatchling builds the project in an environment of its own, which obeys the constraints too.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+	--constraint constraints.txt --build-constraint constraints.txt
+
+.PHONY: help venv demo test check bench docs constraints clean
+.PHONY: lint format-check types imports tidy generated spelling docs-check
+
+help: ## List these targets
+	@echo "Longshore: make TARGET"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(COMPLETE) ## Make the environment in .venv, with everything for development
+
+demo: $(RUNTIME) ## Read receipts with OCR, kill the worker three times, lose nothing, clean up
+	@$(BIN)/longshore demo receipts
+
+test: $(COMPLETE) ## Run all tests
+	@echo "==> Running the tests in $(TEST_PROCESSES) processes"
+	@$(BIN)/python -m pytest --quiet --numprocesses $(TEST_PROCESSES) --dist worksteal \
+		--durations 10 $(PYTEST_ARGS)
+
+check: lint format-check types imports tidy generated spelling docs-check ## Run every check but the tests
+	@echo "==> All checks passed"
+
+bench: $(COMPLETE) ## Run the benchmarks
+	@set -e; for program in benchmarks/*.py; do \
+		echo "==> $$program"; $(BIN)/python "$$program"; \
+	done
+
+docs: $(COMPLETE) ## Write the generated reference pages and build the site into site/
+	@echo "==> Writing the reference pages"
+	@$(BIN)/python tools/reference.py
+	@echo "==> Building the site"
+	@$(BIN)/mkdocs build --quiet --strict
+	@echo "    open site/index.html"
+
+constraints: ## Renew constraints.txt: the newest of everything that works together
+	@sh tools/constraints.sh
+
+clean: ## Remove all that the targets made, the environment too
+	@echo "==> Removing $(VENV), site/, dist/ and caches"
+	@rm -rf "$(VENV)" site dist .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache .coverage
+	@find src tests tools examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The parts of `make check`, in the order from quick to slow.
+
+lint: $(COMPLETE)
+	@echo "==> Lint (ruff)"
+	@$(BIN)/ruff check --quiet
+
+format-check: $(COMPLETE)
+	@echo "==> Format (ruff)"
+	@$(BIN)/ruff format --quiet --check
+
+types: $(COMPLETE)
+	@echo "==> Types (mypy, strict)"
+	@$(BIN)/mypy --no-error-summary
+
+imports: $(COMPLETE)
+	@echo "==> Who imports whom (import-linter)"
+	@$(BIN)/lint-imports --no-logo > $(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }
+
+tidy: $(COMPLETE)
+	@echo "==> Style that is a test (tidy)"
+	@$(BIN)/python -m pytest --quiet --no-header tests/unit/test_tidy.py
+
+generated: $(COMPLETE)
+	@echo "==> Generated code and pages are up to date"
+	@$(BIN)/python tools/unasync.py --check
+	@$(BIN)/python tools/reference.py --check
+
+spelling: $(COMPLETE)
+	@echo "==> Spelling (codespell)"
+	@$(BIN)/codespell
+
+docs-check: $(COMPLETE)
+	@echo "==> The documentation builds without a warning (mkdocs)"
+	@$(BIN)/mkdocs build --quiet --strict --site-dir $(VENV)/site
+
+# The environment.
+
+$(BIN)/python:
+	@set -e; \
+	for candidate in python3.11 python3.12 python3.13 python3; do \
+		if $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+			> /dev/null 2>&1; then chosen=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$chosen" ]; then \
+		echo "Longshore needs Python 3.11 or newer with the venv module, and found none." >&2; \
+		echo "Install it (Debian, Ubuntu: apt install python3.11 python3.11-venv) and run make again." >&2; \
+		exit 1; \
+	fi; \
+	echo "==> Making $(VENV) with $$($$chosen --version)"; \
+	$$chosen -m venv "$(VENV)"; \
+	$@ -m pip install --quiet --disable-pip-version-check --no-input --constraint constraints.txt pip
+
+$(RUNTIME): $(DECLARED) | $(BIN)/python
+	@echo "==> Installing Longshore with OCR (about a minute the first time)"
+	@$(INSTALL) --editable '.[ocr]'
+	@touch $@
+
+$(COMPLETE): $(DECLARED) | $(BIN)/python
+	@echo "==> Installing Longshore and all tools for development (a few minutes the first time)"
+	@$(INSTALL) --editable '.[postgres,ocr]' --group dev
+	@touch $(RUNTIME) $@
