@@ -1,0 +1,69 @@
+"""Roles, what each permits, and the principal that a request acts as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from longshore.errors import PermissionDenied
+
+
+class Permission(StrEnum):
+    READ = "read"
+    """See batches, runs, results, queues and works."""
+    OPERATE = "operate"
+    """Start, cancel and delete runs; upload files; hold and release queues."""
+    DEVELOP = "develop"
+    """Change what runs: deployments, apps, schedules."""
+    WORK = "work"
+    """Claim works and report on them."""
+    ADMIN = "admin"
+    """Keys, the audit log and the state of the server."""
+
+
+class Role(StrEnum):
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    DEVELOPER = "developer"
+    WORKER = "worker"
+    ADMIN = "admin"
+
+
+PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
+    Role.VIEWER: frozenset({Permission.READ}),
+    Role.OPERATOR: frozenset({Permission.READ, Permission.OPERATE}),
+    Role.DEVELOPER: frozenset({Permission.READ, Permission.OPERATE, Permission.DEVELOP}),
+    Role.WORKER: frozenset({Permission.READ, Permission.WORK}),
+    Role.ADMIN: frozenset(Permission),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The key that a request carries, and where it belongs.
+
+    A key without a workspace reaches all workspaces of its organisation.
+    """
+
+    key_id: str
+    key_name: str
+    organisation_id: str
+    organisation_name: str
+    workspace_id: str | None
+    workspace_name: str | None
+    role: Role
+
+    def allows(self, permission: Permission) -> bool:
+        """Return whether the key's role includes `permission`."""
+        return permission in PERMISSIONS[self.role]
+
+    def require(self, permission: Permission) -> None:
+        """Raise PermissionDenied unless the key's role includes `permission`."""
+        if not self.allows(permission):
+            able = ", ".join(role for role in Role if permission in PERMISSIONS[role])
+            raise PermissionDenied(
+                f"The key {self.key_name!r} has the role {self.role}, which does not include "
+                f"{permission!s}. Use a key with one of the roles {able}.",
+                details={"role": str(self.role), "permission": str(permission)},
+            )
