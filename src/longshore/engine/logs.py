@@ -1,0 +1,84 @@
+"""What user code printed, by work and attempt."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select, tuple_
+
+from longshore.engine.tables import logs, works
+from longshore.limits import LOG_LINE_CHARACTERS, LOG_LINES_PER_ATTEMPT
+from longshore.storage.bulk import insert_rows
+
+
+@dataclass(frozen=True, slots=True)
+class NewLine:
+    """A line to be kept; `at_us` is the worker's clock."""
+
+    work_id: str
+    attempt: int
+    at_us: int
+    stream: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that was kept; `seq` grows within a work."""
+
+    seq: int
+    work_id: str
+    attempt: int
+    at_us: int
+    stream: str
+    text: str
+
+
+def append(connection: Connection, lines: Sequence[NewLine], *, holder: str) -> int:
+    """Keep lines of works that `holder` has claimed last; return how many were dropped.
+
+    Lines of other works, and those past the limit of an attempt, are dropped.
+    """
+    pairs = sorted({(line.work_id, line.attempt) for line in lines})
+    rows = connection.execute(
+        select(works.c.id, works.c.attempt).where(
+            tuple_(works.c.id, works.c.attempt).in_(pairs), works.c.worker_id == holder
+        )
+    )
+    held = {(row.id, row.attempt) for row in rows}
+    counts = Counter(_counts(connection, pairs))
+    kept = []
+    for line in lines:
+        pair = (line.work_id, line.attempt)
+        if pair not in held or counts[pair] >= LOG_LINES_PER_ATTEMPT:
+            continue
+        counts[pair] += 1
+        # PostgreSQL cannot store NUL in a text.
+        text = line.text[:LOG_LINE_CHARACTERS].replace("\0", "\N{REPLACEMENT CHARACTER}")
+        kept.append((line.work_id, line.attempt, line.at_us, line.stream, text))
+    insert_rows(connection, logs, ("work_id", "attempt", "at_us", "stream", "text"), kept)
+    return len(lines) - len(kept)
+
+
+def read(
+    connection: Connection, work_ids: Sequence[str], *, after: int = 0, limit: int
+) -> list[Line]:
+    """Return lines of works with a `seq` above `after`, in order."""
+    rows = connection.execute(
+        select(logs)
+        .where(logs.c.work_id.in_(work_ids), logs.c.seq > after)
+        .order_by(logs.c.seq)
+        .limit(limit)
+    )
+    return [Line(**row._asdict()) for row in rows]
+
+
+def _counts(connection: Connection, pairs: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    rows = connection.execute(
+        select(logs.c.work_id, logs.c.attempt, func.count().label("lines"))
+        .where(tuple_(logs.c.work_id, logs.c.attempt).in_(pairs))
+        .group_by(logs.c.work_id, logs.c.attempt)
+    )
+    return {(row.work_id, row.attempt): row.lines for row in rows}

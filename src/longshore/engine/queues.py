@@ -1,0 +1,212 @@
+"""Queues: where works wait, with their limits, retry policy and holds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from longshore.engine.tables import queues
+from longshore.errors import InvalidRequest, NotFound
+from longshore.storage import notify, now_us
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue and its settings; times in microseconds, lengths in seconds.
+
+    Attributes:
+        attempts_max: attempts of a work that does not say otherwise.
+        timeout_s: time limit of an attempt, or None for none.
+        backoff_s: pause before the second attempt; doubled for each further one.
+        backoff_max_s: longest such pause.
+        concurrency_max: most works that run at once, or None.
+        key_concurrency_max: most works with one concurrency key that run at once, or None.
+        retention_s: how long a finished work without a group is kept, or None for ever.
+        held_us: since when nothing may be claimed from it, or None.
+    """
+
+    id: int
+    organisation_id: str
+    surface: str
+    name: str
+    attempts_max: int
+    timeout_s: float | None
+    backoff_s: float
+    backoff_max_s: float
+    concurrency_max: int | None
+    key_concurrency_max: int | None
+    retention_s: float | None
+    held_us: int | None
+    held_by: str | None
+    held_why: str | None
+
+    @property
+    def limited(self) -> bool:
+        """Whether a claim has to count what runs."""
+        return self.concurrency_max is not None or self.key_concurrency_max is not None
+
+
+_COLUMNS = [queues.c[name] for name in Queue.__dataclass_fields__]
+
+
+def ensure(  # noqa: PLR0913 - one argument a setting, all by name
+    connection: Connection,
+    *,
+    organisation_id: str,
+    surface: str,
+    name: str,
+    attempts_max: int = 3,
+    timeout_s: float | None = None,
+    backoff_s: float = 2.0,
+    backoff_max_s: float = 300.0,
+    retention_s: float | None = None,
+) -> int:
+    """Return the id of the queue, making it with these settings if it is not there."""
+    found = find(connection, organisation_id, surface, name)
+    if found is not None:
+        return found.id
+    values = {
+        "organisation_id": organisation_id,
+        "surface": surface,
+        "name": name,
+        "attempts_max": attempts_max,
+        "timeout_s": timeout_s,
+        "backoff_s": backoff_s,
+        "backoff_max_s": backoff_max_s,
+        "retention_s": retention_s,
+        "created_us": now_us(connection),
+    }
+    try:
+        with connection.begin_nested():
+            return int(
+                connection.execute(
+                    insert(queues).values(values).returning(queues.c.id)
+                ).scalar_one()
+            )
+    except IntegrityError:
+        # Another server made it between our look and our insert.
+        made = find(connection, organisation_id, surface, name)
+        if made is None:
+            raise
+        return made.id
+
+
+def find(connection: Connection, organisation_id: str, surface: str, name: str) -> Queue | None:
+    """Return the queue of that name, or None."""
+    row = connection.execute(
+        select(*_COLUMNS).where(
+            queues.c.organisation_id == organisation_id,
+            queues.c.surface == surface,
+            queues.c.name == name,
+        )
+    ).one_or_none()
+    return None if row is None else _queue(row)
+
+
+def get(connection: Connection, queue_id: int) -> Queue:
+    """Return a queue; NotFound if there is none with that id."""
+    return get_many(connection, {queue_id})[queue_id]
+
+
+def get_many(connection: Connection, queue_ids: Collection[int]) -> dict[int, Queue]:
+    """Return queues by id; NotFound if one is missing."""
+    rows = connection.execute(select(*_COLUMNS).where(queues.c.id.in_(sorted(queue_ids))))
+    found = {row.id: _queue(row) for row in rows}
+    missing = set(queue_ids) - set(found)
+    if missing:
+        raise NotFound(f"There is no queue {min(missing)}. List the queues to see which there are.")
+    return found
+
+
+def listing(connection: Connection, organisation_id: str) -> list[Queue]:
+    """Return the organisation's queues by surface and name."""
+    rows = connection.execute(
+        select(*_COLUMNS)
+        .where(queues.c.organisation_id == organisation_id)
+        .order_by(queues.c.surface, queues.c.name)
+    )
+    return [_queue(row) for row in rows]
+
+
+def of_surface(connection: Connection, surface: str) -> list[Queue]:
+    """Return the queues of a surface in all organisations."""
+    rows = connection.execute(
+        select(*_COLUMNS).where(queues.c.surface == surface).order_by(queues.c.id)
+    )
+    return [_queue(row) for row in rows]
+
+
+def hold(connection: Connection, queue_id: int, *, actor: str, why: str) -> Queue:
+    """Let nothing more be claimed from the queue until it is released; what runs goes on."""
+    get(connection, queue_id)
+    connection.execute(
+        update(queues)
+        .where(queues.c.id == queue_id, queues.c.held_us.is_(None))
+        .values(held_us=now_us(connection), held_by=actor, held_why=why)
+    )
+    return get(connection, queue_id)
+
+
+def release(connection: Connection, queue_id: int) -> Queue:
+    """Let works be claimed from the queue again."""
+    get(connection, queue_id)
+    connection.execute(
+        update(queues)
+        .where(queues.c.id == queue_id)
+        .values(held_us=None, held_by=None, held_why=None)
+    )
+    wake(connection, [queue_id])
+    return get(connection, queue_id)
+
+
+def configure(connection: Connection, queue_id: int, **changes: float | None) -> Queue:
+    """Change settings of a queue; see Queue for their names and units.
+
+    Raises:
+        InvalidRequest: a setting is unknown or out of range.
+        NotFound: there is no such queue.
+    """
+    allowed = {
+        "attempts_max", "timeout_s", "backoff_s", "backoff_max_s", "concurrency_max",
+        "key_concurrency_max", "retention_s",
+    }  # fmt: skip
+    for name, value in changes.items():
+        if name not in allowed:
+            raise InvalidRequest(
+                f"{name!r} is not a setting of a queue. Known: {', '.join(sorted(allowed))}."
+            )
+        if value is not None and value < (1 if name == "attempts_max" else 0):
+            raise InvalidRequest(f"{name} is {value}; it cannot be that small.")
+        if value is None and name in ("attempts_max", "backoff_s", "backoff_max_s"):
+            raise InvalidRequest(f"{name} needs a value.")
+    get(connection, queue_id)
+    if changes:
+        connection.execute(update(queues).where(queues.c.id == queue_id).values(**changes))
+        wake(connection, [queue_id])
+    return get(connection, queue_id)
+
+
+def wake(connection: Connection, queue_ids: Iterable[int]) -> None:
+    """Tell who waits for work in these queues to look again, once this is durable."""
+    for queue_id in queue_ids:
+        notify(connection, f"queue:{queue_id}")
+
+
+def lock(connection: Connection, queue_ids: Collection[int]) -> None:
+    """Keep other transactions from deciding about these queues until this one ends."""
+    # SQLite has one writer at a time and needs no lock.
+    if connection.dialect.name == "postgresql":
+        connection.execute(
+            select(queues.c.id)
+            .where(queues.c.id.in_(sorted(queue_ids)))
+            .order_by(queues.c.id)
+            .with_for_update()
+        )
+
+
+def _queue(row: Row[Any]) -> Queue:
+    return Queue(**row._asdict())

@@ -1,0 +1,215 @@
+"""The engine's tables.
+
+`works` is the hot table and narrow: payload and result lie elsewhere, so that a change of state
+rewrites little. Its keys are time-ordered, and each index that a claim or a pass of the janitor
+uses is partial: a million finished works do not slow either.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from longshore.engine.states import Reason, State
+from longshore.storage.schema import Identity64, metadata
+
+
+def _one_of(values: type[State] | type[Reason]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
+
+
+queues = Table(
+    "queues",
+    metadata,
+    Column("id", Identity64, primary_key=True, autoincrement=True),
+    Column("organisation_id", Text, nullable=False),
+    Column("surface", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("attempts_max", Integer, nullable=False),
+    Column("timeout_s", Float),
+    Column("backoff_s", Float, nullable=False),
+    Column("backoff_max_s", Float, nullable=False),
+    Column("concurrency_max", Integer),
+    Column("key_concurrency_max", Integer),
+    Column("retention_s", Float),
+    Column("held_us", BigInteger),
+    Column("held_by", Text),
+    Column("held_why", Text),
+    Column("created_us", BigInteger, nullable=False),
+    UniqueConstraint("organisation_id", "surface", "name"),
+)
+
+works = Table(
+    "works",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("queue_id", BigInteger, nullable=False),
+    Column("group_id", Text),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("attempts_max", Integer, nullable=False),
+    Column("timeout_s", Float),
+    Column("worker_id", Text),
+    Column("lease_until_us", BigInteger),
+    Column("retry_us", BigInteger),
+    Column("created_us", BigInteger, nullable=False),
+    Column("started_us", BigInteger),
+    Column("finished_us", BigInteger),
+    Column("concurrency_key", Text),
+    Column("unique_key", Text),
+    CheckConstraint(f"state IN ({_one_of(State)})", name="state"),
+    CheckConstraint(f"reason IN ({_one_of(Reason)})", name="reason"),
+    CheckConstraint("(state = 'running') = (lease_until_us IS NOT NULL)", name="lease"),
+    CheckConstraint(
+        "(state IN ('success', 'failure', 'cancelled')) = (finished_us IS NOT NULL)", name="finished"
+    ),
+    CheckConstraint("retry_us IS NULL OR state = 'failure'", name="retry"),
+    CheckConstraint("attempt >= 0 AND attempts_max >= 1", name="attempts"),
+    # The order in which a claim takes works.
+    Index(
+        "ix_works_claim", "queue_id", text("priority DESC"), "due_us", "id",
+        sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'"),
+    ),
+    Index(
+        "ix_works_due", "due_us",
+        sqlite_where=text("state = 'waiting'"), postgresql_where=text("state = 'waiting'"),
+    ),
+    Index(
+        "ix_works_lease", "lease_until_us",
+        sqlite_where=text("state = 'running'"), postgresql_where=text("state = 'running'"),
+    ),
+    # Live leases of a queue and of a concurrency key: what the limits are derived from.
+    Index(
+        "ix_works_running", "queue_id", "concurrency_key",
+        sqlite_where=text("state = 'running'"), postgresql_where=text("state = 'running'"),
+    ),
+    Index(
+        "ix_works_retry", "retry_us",
+        sqlite_where=text("retry_us IS NOT NULL"), postgresql_where=text("retry_us IS NOT NULL"),
+    ),
+    Index(
+        "ix_works_finished", "queue_id", "state", "finished_us",
+        sqlite_where=text("finished_us IS NOT NULL"),
+        postgresql_where=text("finished_us IS NOT NULL"),
+    ),
+    Index(
+        "ix_works_group", "group_id", "state",
+        sqlite_where=text("group_id IS NOT NULL"), postgresql_where=text("group_id IS NOT NULL"),
+    ),
+    # A second submission with the same key finds the first work instead of making another.
+    Index(
+        "ix_works_unique", "queue_id", "unique_key", unique=True,
+        sqlite_where=text("unique_key IS NOT NULL"),
+        postgresql_where=text("unique_key IS NOT NULL"),
+    ),
+    # The key is the table on SQLite; PostgreSQL leaves room in a page to update rows in place.
+    sqlite_with_rowid=False,
+)  # fmt: skip
+
+payloads = Table(
+    "payloads",
+    metadata,
+    Column("work_id", Text, primary_key=True),
+    Column("payload", Text, nullable=False),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("work_id", Text, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("result", Text, nullable=False),
+)
+
+dependencies = Table(
+    "dependencies",
+    metadata,
+    Column("work_id", Text, primary_key=True),
+    Column("requires_id", Text, primary_key=True),
+    Column("success_only", Boolean, nullable=False),
+    Index("ix_dependencies_requires_id", "requires_id"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Identity64, primary_key=True, autoincrement=True),
+    Column("work_id", Text, nullable=False),
+    Column("queue_id", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("from_state", Text),
+    Column("to_state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("detail", Text),
+    Index("ix_events_work_id", "work_id"),
+    Index("ix_events_at_us", "at_us"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organisation_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("incarnation", Text, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("started_us", BigInteger, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+    Column("left_us", BigInteger),
+    UniqueConstraint("organisation_id", "incarnation"),
+)
+
+worker_queues = Table(
+    "worker_queues",
+    metadata,
+    Column("worker_id", Text, ForeignKey("workers.id", ondelete="CASCADE"), primary_key=True),
+    Column("queue_id", BigInteger, ForeignKey("queues.id"), primary_key=True),
+    Index("ix_worker_queues_queue_id", "queue_id"),
+)
+
+logs = Table(
+    "logs",
+    metadata,
+    Column("seq", Identity64, primary_key=True, autoincrement=True),
+    Column("work_id", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Index("ix_logs_work_id_attempt", "work_id", "attempt"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organisation_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("size_bytes", BigInteger),
+    Column("sha256", Text),
+    Column("created_us", BigInteger, nullable=False),
+    CheckConstraint("state IN ('pending', 'stored', 'doomed')", name="state"),
+    CheckConstraint("state <> 'stored' OR sha256 IS NOT NULL", name="stored"),
+    Index(
+        "ix_artifacts_doomed", "created_us",
+        sqlite_where=text("state <> 'stored'"), postgresql_where=text("state <> 'stored'"),
+    ),
+)  # fmt: skip

