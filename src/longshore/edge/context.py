@@ -1,0 +1,54 @@
+"""What every request and every background job of a server shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from longshore.clock import Clock
+from longshore.edge.authentication import Authenticator
+from longshore.edge.wakeups import Wakeups
+from longshore.errors import Unavailable
+from longshore.settings import Settings
+from longshore.storage import Database
+from longshore.storage.blobs import Blobs
+
+
+@dataclass(slots=True)
+class Context:
+    """One per server process; routes find it as `request.app.state.context`."""
+
+    database: Database
+    blobs: Blobs
+    settings: Settings
+    stopping: bool = False
+    """Set when the server has been told to stop: nothing new is begun."""
+    authenticator: Authenticator = field(init=False)
+    wakeups: Wakeups = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make what listens to the database."""
+        self.authenticator = Authenticator(self.database)
+        self.wakeups = Wakeups(self.database)
+
+    @property
+    def clock(self) -> Clock:
+        """The server's clock, which is the database's."""
+        return self.database.clock
+
+    def refuse_when_stopping(self) -> None:
+        """Raise Unavailable once the server has been told to stop."""
+        if self.stopping:
+            raise Unavailable(
+                "The server is stopping, so it hands out no more work. Ask again in a moment.",
+                details={"retry_after_s": 1},
+            )
+
+    def stop(self) -> None:
+        """Begin nothing new, and let waiting requests go."""
+        self.stopping = True
+        self.wakeups.release()
+
+    def close(self) -> None:
+        """End the subscriptions to the database."""
+        self.authenticator.close()
+        self.wakeups.close()
