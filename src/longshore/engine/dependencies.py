@@ -51,7 +51,7 @@ def settle(connection: Connection, ended: Iterable[Moved], *, actor: str) -> Non
     final = [moved.work_id for moved in ended if moved.final]
     if not final:
         return
-    blocked = set()
+    blocked: set[str] = set()
     for start in range(0, len(final), _IDS_PER_STATEMENT):
         rows = connection.execute(
             select(dependencies.c.work_id)

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
@@ -197,17 +198,17 @@ def _refuse(
     return lost + explain_lost(connection, gone), moved
 
 
-def _is_repeat(row: Row[tuple[str, int, str, str, str]], ending: Ending, holder: str) -> bool:
+def _is_repeat(row: Row[*tuple[Any, ...]], ending: Ending, holder: str) -> bool:
     """Whether the holder reports once more what was accepted from it before."""
     reason = OUTCOME_REASONS[ending.outcome]
     if ending.outcome is Outcome.HANDED_BACK:
-        return row.state == State.QUEUED and row.reason == reason
-    return row.worker_id == holder and row.reason == reason
+        return bool(row.state == State.QUEUED and row.reason == reason)
+    return bool(row.worker_id == holder and row.reason == reason)
 
 
 def _give_up(
     connection: Connection,
-    rows: Sequence[Row[tuple[str, int, str, str]]],
+    rows: Sequence[Row[*tuple[Any, ...]]],
     reason: Reason,
     why: str,
     *,

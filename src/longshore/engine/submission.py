@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from longshore import ids
 from longshore.clock import to_us
 from longshore.engine import dependencies, queues, transitions
-from longshore.engine.states import Reason
+from longshore.engine.states import TRANSITIONS, Reason
 from longshore.engine.tables import payloads, works
 from longshore.errors import InvalidRequest, TooLarge
 from longshore.limits import ATTEMPTS, DEPENDENCIES_PER_WORK
@@ -121,7 +121,7 @@ def _insert(
                 work_id,
                 work.queue_id,
                 work.group_id,
-                transitions.TRANSITIONS[reason].target,
+                TRANSITIONS[reason].target,
                 reason,
                 work.priority,
                 at_us + to_us(work.delay_s),
