@@ -46,6 +46,11 @@ class Settings(BaseSettings):
         default=20.0, ge=0, description="How long a stop waits for running work, in seconds."
     )
 
+    fault: str | None = Field(
+        default=None,
+        description="For tests: kill the server at a point of longshore.storage.faults.",
+    )
+
     @property
     def database_url(self) -> str:
         """The database address, with the default filled in."""

@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from longshore.engine.states import ENDED, TRANSITIONS, Reason, State
 from longshore.engine.tables import events, works
-from longshore.storage import now_us
+from longshore.storage import mark, now_us
 from longshore.storage.bulk import given_parameters, given_rows, insert_rows
 
 EVENT_COLUMNS: Final = (
@@ -70,6 +70,7 @@ def move(
     *,
     actor: str,
     source: State | None = None,
+    held_by: str | None = None,
     except_cancelling: bool = False,
 ) -> list[Moved]:
     """Change the works that are still as their guards say; return those that were.
@@ -80,6 +81,7 @@ def move(
         guards: the works.
         actor: who does it, for the event.
         source: the one state to leave, where the change allows several.
+        held_by: leave works alone that another holder has leased.
         except_cancelling: leave running works alone that are to be cancelled.
     """
     if not guards:
@@ -94,8 +96,8 @@ def move(
     moved: list[Moved] = []
     for leaving in sources:
         result = connection.execute(
-            _statement(dialect, reason, leaving, except_cancelling),
-            {"now_us": at_us, **given_parameters(dialect, rows, 3)},
+            _statement(dialect, reason, leaving, held_by is not None, except_cancelling),
+            {"now_us": at_us, "held_by": held_by, **given_parameters(dialect, rows, 3)},
         ).all()
         record(
             connection,
@@ -123,6 +125,10 @@ def record(
     at_us: int,
 ) -> None:
     """Write one event for each (work id, queue id, attempt, detail) that has changed."""
+    rows = list(rows)
+    if not rows:
+        return
+    mark(connection, reason)
     target = TRANSITIONS[reason].target
     insert_rows(
         connection,
@@ -136,7 +142,9 @@ def record(
 
 
 @cache
-def _statement(dialect: str, reason: Reason, leaving: State, except_cancelling: bool) -> UpdateBase:
+def _statement(
+    dialect: str, reason: Reason, leaving: State, of_holder: bool, except_cancelling: bool
+) -> UpdateBase:
     given = given_rows(dialect, work_id=Text, attempt=Integer, retry_us=BigInteger)
     change = TRANSITIONS[reason]
     # On PostgreSQL a bare `state = 'running'` is planned over the partial lease index once
@@ -150,6 +158,11 @@ def _statement(dialect: str, reason: Reason, leaving: State, except_cancelling: 
         .values(state=str(change.target), reason=str(reason), **_values(reason, given.c.retry_us))
         .returning(works.c.id, works.c.queue_id, works.c.attempt, works.c.retry_us)
     )
+    if of_holder:
+        statement = statement.where(works.c.worker_id == bindparam("held_by", type_=Text))
+    if reason is Reason.CANCEL_CONFIRMED:
+        # Nobody but who asked for it can say that a work is to be cancelled.
+        statement = statement.where(works.c.reason == str(Reason.CANCEL_REQUESTED))
     if except_cancelling:
         statement = statement.where(works.c.reason != str(Reason.CANCEL_REQUESTED))
     if reason is Reason.CANCELLED and leaving is State.FAILURE:

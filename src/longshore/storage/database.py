@@ -27,6 +27,7 @@ class Effects:
 
     topics: list[str] = field(default_factory=list)
     callbacks: list[Callback] = field(default_factory=list)
+    marks: set[str] = field(default_factory=set)
 
 
 class Database(ABC):
@@ -166,3 +167,8 @@ def notify(connection: Connection, topic: str) -> None:
 def after_commit(connection: Connection, callback: Callback) -> None:
     """Call `callback` in this process once the transaction is durable."""
     _attached(connection)[1].callbacks.append(callback)
+
+
+def mark(connection: Connection, name: str) -> None:
+    """Mark the transaction for longshore.storage.faults."""
+    _attached(connection)[1].marks.add(name)

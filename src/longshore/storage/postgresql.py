@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from longshore.clock import Clock
 from longshore.errors import ConfigurationError, DiskFull, LongshoreError, ServerFault, Unavailable
+from longshore.storage import faults
 from longshore.storage.database import Database, Effects, enter
 
 T = TypeVar("T")
@@ -137,8 +138,10 @@ class PostgreSQLDatabase(Database):
                         ),
                         {"channel": CHANNEL, "topics": effects.topics},
                     )
+                faults.reach(faults.BEFORE_COMMIT, effects.marks)
                 committing = True
                 transaction.commit()
+                faults.reach(faults.AFTER_COMMIT, effects.marks)
         except DBAPIError as error:
             translated = _translate(error, committing=committing)
             if not committing and _worth_another_try(error):

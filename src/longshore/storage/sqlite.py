@@ -25,6 +25,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from longshore.clock import Clock
 from longshore.errors import ConfigurationError, DiskFull, LongshoreError, Unavailable
+from longshore.storage import faults
 from longshore.storage.database import Database, Effects, enter
 
 T = TypeVar("T")
@@ -166,6 +167,9 @@ class SQLiteDatabase(Database):
                     kept.append(effects)
                 if not alone:
                     connection.exec_driver_sql("RELEASE one_write")
+            marks = set().union(*(effects.marks for effects in kept))
+            faults.reach(faults.BEFORE_COMMIT, marks)
+        faults.reach(faults.AFTER_COMMIT, marks)
         for effects in kept:
             self.settle(effects)
         return kept
