@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, and_, exists, or_, select
+from sqlalchemy import Connection, Select, Text, and_, exists, or_, select
 
 from longshore.engine import queues
 from longshore.engine.states import Reason, State
@@ -13,12 +14,10 @@ from longshore.engine.tables import dependencies, works
 from longshore.engine.transitions import Guard, Moved, move
 from longshore.errors import InvalidRequest
 from longshore.storage import now_us
-from longshore.storage.bulk import insert_rows
+from longshore.storage.bulk import given_parameters, given_rows, insert_rows
 
 if TYPE_CHECKING:
     from longshore.engine.submission import NewWork
-
-_IDS_PER_STATEMENT = 5_000
 
 
 def declare(connection: Connection, fresh: Sequence[tuple[str, NewWork]]) -> set[str]:
@@ -51,16 +50,17 @@ def settle(connection: Connection, ended: Iterable[Moved], *, actor: str) -> Non
     final = [moved.work_id for moved in ended if moved.final]
     if not final:
         return
-    blocked: set[str] = set()
-    for start in range(0, len(final), _IDS_PER_STATEMENT):
-        rows = connection.execute(
-            select(dependencies.c.work_id)
-            .where(dependencies.c.requires_id.in_(final[start : start + _IDS_PER_STATEMENT]))
-            .distinct()
-        )
-        blocked.update(rows.scalars())
+    dialect = connection.dialect.name
+    chosen = given_parameters(dialect, [(work_id,) for work_id in final], 1)
+    blocked = set(connection.execute(_dependents(dialect), chosen).scalars())
     if blocked:
         settle_blocked(connection, sorted(blocked), actor=actor)
+
+
+@cache
+def _dependents(dialect: str) -> Select[Any]:
+    given = given_rows(dialect, id=Text)
+    return select(dependencies.c.work_id).where(dependencies.c.requires_id == given.c.id).distinct()
 
 
 def settle_blocked(connection: Connection, blocked: Sequence[str], *, actor: str) -> None:

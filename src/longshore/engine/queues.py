@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import BigInteger, Connection, Row, Select, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from longshore.engine.tables import queues
 from longshore.errors import InvalidRequest, NotFound
 from longshore.storage import notify, now_us
+from longshore.storage.bulk import given_parameters, given_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +116,20 @@ def get(connection: Connection, queue_id: int) -> Queue:
 
 def get_many(connection: Connection, queue_ids: Collection[int]) -> dict[int, Queue]:
     """Return queues by id; NotFound if one is missing."""
-    rows = connection.execute(select(*_COLUMNS).where(queues.c.id.in_(sorted(queue_ids))))
+    dialect = connection.dialect.name
+    chosen = given_parameters(dialect, [(queue_id,) for queue_id in sorted(queue_ids)], 1)
+    rows = connection.execute(_by_id(dialect), chosen)
     found = {row.id: _queue(row) for row in rows}
     missing = set(queue_ids) - set(found)
     if missing:
         raise NotFound(f"There is no queue {min(missing)}. List the queues to see which there are.")
     return found
+
+
+@cache
+def _by_id(dialect: str) -> Select[Any]:
+    given = given_rows(dialect, id=BigInteger)
+    return select(*_COLUMNS).where(queues.c.id == given.c.id)
 
 
 def listing(connection: Connection, organisation_id: str) -> list[Queue]:
