@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, or_, select
 
 from longshore.engine import dependencies, queues
 from longshore.engine.states import Reason, State
@@ -63,11 +63,7 @@ def reopen(connection: Connection, work_ids: Sequence[str], *, actor: str, why: 
 
     Works that are not over are left alone.
     """
-    rows = connection.execute(
-        select(works.c.id, works.c.attempt, works.c.state).where(
-            works.c.id.in_(work_ids), final_clause
-        )
-    ).all()
+    rows = [row for row in _locked(connection, works.c.id.in_(work_ids)) if row.final]
     moved: list[Moved] = []
     for state in (State.SUCCESS, State.FAILURE, State.CANCELLED):
         guards = [
@@ -87,7 +83,8 @@ def forget(
         Conflict: one of the works is not over; nothing was deleted.
     """
     chosen = works.c.id.in_(work_ids) if work_ids is not None else works.c.group_id == group_id
-    alive = connection.execute(select(works.c.id).where(chosen, ~final_clause).limit(1)).scalar()
+    rows = _locked(connection, chosen)
+    alive = next((row.id for row in rows if not row.final), None)
     if alive is not None:
         raise Conflict(
             f"Work {alive} is not finished, so it cannot be deleted. Cancel it first, or wait for its end.",
@@ -104,8 +101,7 @@ def forget(
 def _cancel(
     connection: Connection, chosen: ColumnElement[bool], *, actor: str, why: str
 ) -> Cancelled:
-    query = select(works.c.id, works.c.attempt, works.c.state, works.c.retry_us).where(chosen)
-    rows = connection.execute(query.order_by(works.c.id)).all()
+    rows = _locked(connection, chosen)
     detail = _why(why)
     cancelled: list[Moved] = []
     for state in (State.WAITING, State.QUEUED, State.FAILURE):
@@ -125,6 +121,20 @@ def _cancel(
         stopping=sorted(halted),
         final=[row.id for row in rows if row.id not in touched and row.id not in halted],
     )
+
+
+def _locked(connection: Connection, chosen: ColumnElement[bool]) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Read works that nothing else may change until this transaction ends."""
+    query = (
+        select(works.c.id, works.c.attempt, works.c.state, final_clause.label("final"))
+        .where(chosen)
+        .order_by(works.c.id)
+    )
+    # Without the lock, a claim in between would leave a cancelled work running. SQLite has one
+    # writer at a time and needs none.
+    if connection.dialect.name == "postgresql":
+        query = query.with_for_update()
+    return connection.execute(query).all()
 
 
 def _cancelling(connection: Connection, running: Sequence[Guard]) -> set[str]:

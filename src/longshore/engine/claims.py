@@ -186,6 +186,8 @@ def _fate(row: Any, attempt: int) -> str:
         return "the work does not exist (any more)"
     if row.attempt > attempt:
         return f"attempt {row.attempt} has begun since (state {row.state}, held by {row.worker_id or 'nobody'})"
+    if row.state == State.RUNNING and row.attempt == attempt:
+        return f"attempt {attempt} is running and held by {row.worker_id}"
     return f"the attempt is over: state {row.state}, because {row.reason}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Select, Text, and_, exists, or_, select
@@ -24,7 +25,7 @@ def declare(connection: Connection, fresh: Sequence[tuple[str, NewWork]]) -> set
     """Store what the new works require; return the ids of those that require anything.
 
     Raises:
-        InvalidRequest: a required work does not exist.
+        InvalidRequest: a required work does not exist, or works wait for each other.
     """
     rows = [
         (work_id, requires_id, work.requires_success)
@@ -34,6 +35,7 @@ def declare(connection: Connection, fresh: Sequence[tuple[str, NewWork]]) -> set
     if not rows:
         return set()
     own = {work_id for work_id, _ in fresh}
+    _refuse_circles([(work_id, needs) for work_id, needs, _ in rows if needs in own])
     needed = sorted({requires_id for _, requires_id, _ in rows} - own)
     missing = set(needed) - _lock_required(connection, needed)
     if missing:
@@ -48,13 +50,18 @@ def declare(connection: Connection, fresh: Sequence[tuple[str, NewWork]]) -> set
 def settle(connection: Connection, ended: Iterable[Moved], *, actor: str) -> None:
     """Release or cancel the works that waited for `ended`, and what waited for those."""
     final = [moved.work_id for moved in ended if moved.final]
-    if not final:
-        return
     dialect = connection.dialect.name
-    chosen = given_parameters(dialect, [(work_id,) for work_id in final], 1)
-    blocked = set(connection.execute(_dependents(dialect), chosen).scalars())
-    if blocked:
-        settle_blocked(connection, sorted(blocked), actor=actor)
+    # Level by level: a chain of dependents may be longer than calls can be nested.
+    while final:
+        chosen = given_parameters(dialect, [(work_id,) for work_id in final], 1)
+        blocked = sorted(connection.execute(_dependents(dialect), chosen).scalars())
+        cancelled = _settle_level(connection, blocked, actor=actor)
+        final = [moved.work_id for moved in cancelled]
+
+
+def settle_blocked(connection: Connection, blocked: Sequence[str], *, actor: str) -> None:
+    """Look at works that are blocked and move those whose requirements have ended."""
+    settle(connection, _settle_level(connection, blocked, actor=actor), actor=actor)
 
 
 @cache
@@ -63,8 +70,10 @@ def _dependents(dialect: str) -> Select[Any]:
     return select(dependencies.c.work_id).where(dependencies.c.requires_id == given.c.id).distinct()
 
 
-def settle_blocked(connection: Connection, blocked: Sequence[str], *, actor: str) -> None:
-    """Look at works that are blocked and move those whose requirements have ended."""
+def _settle_level(connection: Connection, blocked: Sequence[str], *, actor: str) -> list[Moved]:
+    """Release or cancel those of `blocked` that can be; return what was cancelled."""
+    if not blocked:
+        return []
     # Two transactions may each end one requirement of the same work: whoever comes second must
     # see what the first did, so the blocked work is locked before its requirements are read.
     query = (
@@ -80,7 +89,7 @@ def settle_blocked(connection: Connection, blocked: Sequence[str], *, actor: str
         query = query.with_for_update()
     waiting = {row.id: row for row in connection.execute(query)}
     if not waiting:
-        return
+        return []
     failed, pending = _judge(connection, list(waiting))
     at_us = now_us(connection)
     ready = [
@@ -99,13 +108,28 @@ def settle_blocked(connection: Connection, blocked: Sequence[str], *, actor: str
         actor=actor,
     )
     queues.wake(connection, (moved.queue_id for moved in released))
-    cancelled = move(
+    return move(
         connection,
         Reason.DEPENDENCY_FAILED,
         [Guard(work_id, waiting[work_id].attempt) for work_id in sorted(failed)],
         actor=actor,
     )
-    settle(connection, cancelled, actor=actor)
+
+
+def _refuse_circles(needs: Iterable[tuple[str, str]]) -> None:
+    """Refuse works of one submission that would wait for each other for ever."""
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for work_id, requires_id in needs:
+        sorter.add(work_id, requires_id)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        circle = error.args[1]
+        raise InvalidRequest(
+            f"Work {circle[0]} would wait for itself (over {len(circle) - 1} works). Leave one of "
+            "the requirements out.",
+            details={"circle": circle[:20]},
+        ) from error
 
 
 def _judge(connection: Connection, work_ids: Sequence[str]) -> tuple[set[str], set[str]]:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, select
 
 from longshore.clock import to_us
 from longshore.engine import dependencies, queues
 from longshore.engine.claims import Lost, explain_lost
 from longshore.engine.states import OUTCOME_REASONS, TRANSITIONS, Outcome, Reason, State
+from longshore.engine.tables import events, results, works
 from longshore.engine.tables import queues as queues_table
-from longshore.engine.tables import results, works
 from longshore.engine.transitions import Guard, Moved, move
 from longshore.errors import InvalidRequest
 from longshore.storage import now_us
@@ -66,12 +66,13 @@ def finish(connection: Connection, endings: Sequence[Ending], *, holder: str) ->
 
 def expire(connection: Connection, *, limit: int, actor: str = "janitor") -> int:
     """End the attempts whose lease is over; return how many."""
-    rows = connection.execute(
+    over = (
         select(works.c.id, works.c.attempt, works.c.reason, works.c.worker_id)
         .where(works.c.state == "running", works.c.lease_until_us <= now_us(connection))
         .order_by(works.c.lease_until_us)
         .limit(limit)
-    ).all()
+    )
+    rows = connection.execute(_locked(connection, over, skip=True)).all()
     return _give_up(
         connection, rows, Reason.LEASE_EXPIRED, "the lease ended without a renewal", actor=actor
     )
@@ -79,11 +80,12 @@ def expire(connection: Connection, *, limit: int, actor: str = "janitor") -> int
 
 def abandon(connection: Connection, holder: str, *, actor: str, why: str) -> int:
     """End all attempts of a holder that was seen to die; return how many."""
-    rows = connection.execute(
-        select(works.c.id, works.c.attempt, works.c.reason, works.c.worker_id).where(
-            works.c.state == "running", works.c.worker_id == holder
-        )
-    ).all()
+    held = (
+        select(works.c.id, works.c.attempt, works.c.reason, works.c.worker_id)
+        .where(works.c.state == "running", works.c.worker_id == holder)
+        .order_by(works.c.id)
+    )
+    rows = connection.execute(_locked(connection, held)).all()
     return _give_up(connection, rows, Reason.WORKER_LOST, why, actor=actor)
 
 
@@ -127,7 +129,12 @@ def _end(
         for ending in endings
     ]
     moved = move(
-        connection, reason, guards, actor=holder, except_cancelling=outcome is not Outcome.CANCELLED
+        connection,
+        reason,
+        guards,
+        actor=holder,
+        held_by=holder,
+        except_cancelling=outcome is not Outcome.CANCELLED,
     )
     if outcome is Outcome.SUCCESS:
         bodies = {ending.work_id: ending.result for ending in endings}
@@ -180,30 +187,44 @@ def _refuse(
         )
     )
     now = {row.id: row for row in rows}
+    before = _accepted(connection, pairs, holder)
     cancelling: list[Guard] = []
     gone: list[tuple[str, int]] = []
     for work_id, attempt in pairs:
         row = now.get(work_id)
-        if row is not None and row.attempt == attempt:
-            if row.state == State.RUNNING and row.reason == Reason.CANCEL_REQUESTED:
-                cancelling.append(Guard(work_id, attempt))
-                continue
-            if _is_repeat(row, endings[work_id, attempt], holder):
-                continue
-        gone.append((work_id, attempt))
-    moved = move(connection, Reason.CANCEL_CONFIRMED, cancelling, actor=holder)
+        if row is not None and row.attempt == attempt and row.reason == Reason.CANCEL_REQUESTED:
+            cancelling.append(Guard(work_id, attempt))
+        if (work_id, attempt, OUTCOME_REASONS[endings[work_id, attempt].outcome]) not in before:
+            gone.append((work_id, attempt))
+    moved = move(connection, Reason.CANCEL_CONFIRMED, cancelling, actor=holder, held_by=holder)
+    stopped = {(row.work_id, row.attempt) for row in moved}
+    gone = [pair for pair in gone if pair not in stopped]
     lost = [
         Lost(row.work_id, row.attempt, Reason.CANCEL_REQUESTED, cancelled=True) for row in moved
     ]
     return lost + explain_lost(connection, gone), moved
 
 
-def _is_repeat(row: Row[*tuple[Any, ...]], ending: Ending, holder: str) -> bool:
-    """Whether the holder reports once more what was accepted from it before."""
-    reason = OUTCOME_REASONS[ending.outcome]
-    if ending.outcome is Outcome.HANDED_BACK:
-        return bool(row.state == State.QUEUED and row.reason == reason)
-    return bool(row.worker_id == holder and row.reason == reason)
+def _accepted(
+    connection: Connection, pairs: Sequence[tuple[str, int]], holder: str
+) -> set[tuple[str, int, Reason]]:
+    """Return what was accepted from the holder before, whatever became of the works since."""
+    rows = connection.execute(
+        select(events.c.work_id, events.c.attempt, events.c.reason).where(
+            events.c.work_id.in_([work_id for work_id, _ in pairs]), events.c.actor == holder
+        )
+    )
+    return {(row.work_id, row.attempt, Reason(row.reason)) for row in rows}
+
+
+def _locked(
+    connection: Connection, query: Select[*tuple[Any, ...]], *, skip: bool = False
+) -> Select[*tuple[Any, ...]]:
+    """Keep the rows of `query` as they were read, so that no renewal or cancellation is undone."""
+    # SQLite has one writer at a time and needs no lock.
+    if connection.dialect.name == "postgresql":
+        return query.with_for_update(skip_locked=skip)
+    return query
 
 
 def _give_up(

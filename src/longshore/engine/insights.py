@@ -149,7 +149,10 @@ def _why_waiting(
     rows = connection.execute(
         select(required.c.id, required.c.state)
         .join(dependencies, dependencies.c.requires_id == required.c.id)
-        .where(dependencies.c.work_id == work.id, required.c.state.not_in(["success", "cancelled"]))
+        .where(
+            dependencies.c.work_id == work.id,
+            required.c.finished_us.is_(None) | required.c.retry_us.is_not(None),
+        )
         .order_by(required.c.id)
         .limit(6)
     ).all()

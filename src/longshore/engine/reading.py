@@ -141,7 +141,8 @@ def outputs(connection: Connection, work_ids: Sequence[str]) -> dict[str, Output
     )
     for row in failures:
         before = found.get(row.work_id)
-        if before is None or before.result is None:
+        # A work that was reopened may have failed since it succeeded.
+        if before is None or row.attempt > before.attempt:
             error = None if row.detail is None else row.detail.encode()
             found[row.work_id] = Output(row.attempt, None, error)
     return found
