@@ -1,1 +1,101 @@
+"""The Python client: `Client`, `AsyncClient`, and the types that they give back.
+
+`AsyncClient` is written by hand in `_async`; `Client` is made from it by tools/unasync.py. What
+needs no network (`results`, `records`, `options` and the private modules) is shared by both.
+"""
+
 from __future__ import annotations
+
+from longshore.sdk._async.batches import AsyncBatch
+from longshore.sdk._async.client import AsyncClient
+from longshore.sdk._async.deployments import AsyncDeployment
+from longshore.sdk._async.jobs import AsyncDeletion, AsyncJob
+from longshore.sdk._async.runs import AsyncRun
+from longshore.sdk._connection import Connection, find_connection
+from longshore.sdk._sync.batches import Batch
+from longshore.sdk._sync.client import Client
+from longshore.sdk._sync.deployments import Deployment
+from longshore.sdk._sync.jobs import Deletion, Job
+from longshore.sdk._sync.runs import Run
+from longshore.sdk.operations import (
+    AuditEntry,
+    Cancelled,
+    Counts,
+    Diagnosis,
+    Event,
+    Hold,
+    Identity,
+    Key,
+    LogLine,
+    NewKey,
+    Queue,
+    Why,
+    Work,
+    Worker,
+    WorkState,
+)
+from longshore.sdk.options import DeploymentChanges, RunFilters, RunOptions
+from longshore.sdk.records import (
+    BatchInfo,
+    DeploymentInfo,
+    FileMetadata,
+    JobInfo,
+    Node,
+    Removed,
+    RunInfo,
+)
+from longshore.sdk.results import RunResults
+from longshore.wire.apps import App, AppVersion, FileCounts, JobState, Retention, RunStatus
+from longshore.wire.results import ResultDocument, ResultField, ResultFile
+
+__all__ = [
+    "App",
+    "AppVersion",
+    "AsyncBatch",
+    "AsyncClient",
+    "AsyncDeletion",
+    "AsyncDeployment",
+    "AsyncJob",
+    "AsyncRun",
+    "AuditEntry",
+    "Batch",
+    "BatchInfo",
+    "Cancelled",
+    "Client",
+    "Connection",
+    "Counts",
+    "Deletion",
+    "Deployment",
+    "DeploymentChanges",
+    "DeploymentInfo",
+    "Diagnosis",
+    "Event",
+    "FileCounts",
+    "FileMetadata",
+    "Hold",
+    "Identity",
+    "Job",
+    "JobInfo",
+    "JobState",
+    "Key",
+    "LogLine",
+    "NewKey",
+    "Node",
+    "Queue",
+    "Removed",
+    "ResultDocument",
+    "ResultField",
+    "ResultFile",
+    "Retention",
+    "Run",
+    "RunFilters",
+    "RunInfo",
+    "RunOptions",
+    "RunResults",
+    "RunStatus",
+    "Why",
+    "Work",
+    "WorkState",
+    "Worker",
+    "find_connection",
+]

@@ -1,0 +1,3 @@
+"""The client in one of its two colours; tools/unasync.py says which is made from which."""
+
+from __future__ import annotations

@@ -1,0 +1,103 @@
+"""Queues, workers and keys."""
+
+from __future__ import annotations
+
+import builtins
+
+from longshore.sdk._async.transport import AsyncTransport
+from longshore.sdk._calls import NATIVE, Call, creating, segment, without_none
+from longshore.sdk._pages import KeyPage, QueuePage, WorkerPage
+from longshore.sdk.operations import Key, NewKey, Queue, Worker
+
+
+class AsyncQueues:
+    """`client.queues`."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        """Use the client's connection."""
+        self._transport = transport
+
+    async def list(self) -> builtins.list[Queue]:
+        """Return all queues with the counts of their works."""
+        page = await self._transport.fetch(Call("GET", f"{NATIVE}/queues"), QueuePage)
+        return builtins.list(page.queues)
+
+    async def hold(self, id: int, why: str) -> Queue:  # noqa: A002
+        """Let nothing more be claimed from a queue until it is released; what runs goes on.
+
+        Args:
+            id: the queue.
+            why: a reason for those who wonder, 1 to 255 characters.
+
+        Raises:
+            NotFound: there is no such queue.
+        """
+        call = creating(f"{NATIVE}/queues/{segment(id)}/hold", {"why": why})
+        return await self._transport.fetch(call, Queue)
+
+    async def release(self, id: int) -> Queue:  # noqa: A002
+        """Let works be claimed from a queue again.
+
+        Raises:
+            NotFound: there is no such queue.
+        """
+        call = creating(f"{NATIVE}/queues/{segment(id)}/release")
+        return await self._transport.fetch(call, Queue)
+
+
+class AsyncWorkers:
+    """`client.workers`."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        """Use the client's connection."""
+        self._transport = transport
+
+    async def list(self) -> builtins.list[Worker]:
+        """Return all workers, also those that left not long ago, the newest first."""
+        page = await self._transport.fetch(Call("GET", f"{NATIVE}/workers"), WorkerPage)
+        return builtins.list(page.workers)
+
+
+class AsyncKeys:
+    """`client.keys`; all of it needs an admin's key."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        """Use the client's connection."""
+        self._transport = transport
+
+    async def create(
+        self,
+        name: str,
+        role: str,
+        *,
+        workspace: str | None = None,
+        lifetime_s: float | None = None,
+    ) -> NewKey:
+        """Make a key; its secret is in `key` of the answer and is not shown again.
+
+        This is never sent a second time, since the answer is kept nowhere.
+
+        Args:
+            name: 1 to 255 characters.
+            role: viewer, operator, developer, worker or admin.
+            workspace: the only workspace that the key may reach; default is all.
+            lifetime_s: seconds until it expires; None for never.
+
+        Raises:
+            InvalidRequest: a value cannot be used.
+        """
+        body = without_none(name=name, role=role, workspace=workspace, lifetime_s=lifetime_s)
+        return await self._transport.fetch(Call("POST", f"{NATIVE}/keys", json=body), NewKey)
+
+    async def list(self) -> builtins.list[Key]:
+        """Return all keys of the organisation, revoked ones too."""
+        page = await self._transport.fetch(Call("GET", f"{NATIVE}/keys"), KeyPage)
+        return builtins.list(page.keys)
+
+    async def revoke(self, id: str) -> Key:  # noqa: A002
+        """End a key at once; a second time changes nothing.
+
+        Raises:
+            NotFound: there is no such key.
+        """
+        return await self._transport.fetch(Call("DELETE", f"{NATIVE}/keys/{segment(id)}"), Key)

@@ -1,0 +1,78 @@
+"""Bringing files into a batch: whole below the part size, in parts above it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from longshore.errors import LongshoreError
+from longshore.limits import PART_BYTES
+from longshore.sdk._async.transport import AsyncTransport
+from longshore.sdk._calls import APPS, Call, creating, segment
+from longshore.sdk._progress import bar
+from longshore.sdk._sources import Slice, Source
+from longshore.sdk._waiting import async_in_parallel
+from longshore.wire.apps import UploadPart, UploadSession
+
+UPLOADS_AT_ONCE: Final = 4
+_SESSIONS: Final = f"{APPS}/batches/multipart-upload"
+
+
+async def upload_all(
+    transport: AsyncTransport, batch_id: int, sources: Sequence[Source], *, progress: bool
+) -> None:
+    """Upload several files, up to four at once, with a bar over the bytes where asked for.
+
+    Raises:
+        LongshoreError: the first upload that failed; files uploaded before it stay.
+    """
+    label = f"{len(sources)} files" if len(sources) != 1 else sources[0].name
+    total_bytes = sum(source.size_bytes for source in sources)
+    with bar(label, shown=progress, total=total_bytes, sized=True) as shown:
+
+        async def one(source: Source) -> None:
+            await upload(transport, batch_id, source, shown.advance)
+
+        await async_in_parallel(one, sources, limit=UPLOADS_AT_ONCE)
+
+
+async def upload(
+    transport: AsyncTransport, batch_id: int, source: Source, sent: Callable[[float], None]
+) -> None:
+    """Upload one file; `sent` is told the bytes that have arrived."""
+    if source.size_bytes > PART_BYTES:
+        await _upload_in_parts(transport, batch_id, source, sent)
+        return
+    path = f"{APPS}/batches/{segment(batch_id)}/files/{segment(source.name)}"
+    await transport.send(Call("PUT", path, content=source.whole()))
+    sent(source.size_bytes)
+
+
+async def _upload_in_parts(
+    transport: AsyncTransport, batch_id: int, source: Source, sent: Callable[[float], None]
+) -> None:
+    opening = {"batch_id": batch_id, "filename": source.name, "file_size": source.size_bytes}
+    session = await transport.fetch(creating(_SESSIONS, opening), UploadSession)
+    path = f"{_SESSIONS}/sessions/{segment(session.session_id)}"
+    try:
+        parts = []
+        for number, slice_ in enumerate(source.slices(session.part_size), start=1):
+            parts.append(await _upload_part(transport, f"{path}/parts/{number}", slice_))
+            sent(slice_.length)
+        await transport.send(creating(path, {"action": "commit", "parts": parts}))
+    except LongshoreError as error:
+        await _abort(transport, path, error)
+        raise
+
+
+async def _upload_part(transport: AsyncTransport, path: str, slice_: Slice) -> dict[str, str | int]:
+    part = await transport.fetch(Call("PUT", path, content=slice_), UploadPart)
+    return {"part_num": part.part_num, "part_id": part.part_id}
+
+
+async def _abort(transport: AsyncTransport, path: str, cause: LongshoreError) -> None:
+    """Give the parts back; where even that fails the server expires them by itself."""
+    try:
+        await transport.send(creating(path, {"action": "abort"}))
+    except LongshoreError as error:
+        cause.add_note(f"The upload session could not be aborted either: {error}")

@@ -1,0 +1,134 @@
+"""Works: what the engine runs, why they are where they are, and what they printed."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncIterator
+
+from longshore.limits import PAGE_ROWS
+from longshore.sdk._async.transport import AsyncTransport
+from longshore.sdk._calls import NATIVE, Call, creating, segment, without_none
+from longshore.sdk._explaining import group_why, is_work, to_explain
+from longshore.sdk._pages import EventPage, LogPage, WorkPage
+from longshore.sdk._waiting import async_sleep, pauses_s
+from longshore.sdk.operations import Cancelled, Counts, Event, LogLine, Why, Work
+
+
+class AsyncWorks:
+    """`client.works`."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        """Use the client's connection."""
+        self._transport = transport
+
+    async def get(self, id: str) -> Work:  # noqa: A002
+        """Return a work as it is now.
+
+        Raises:
+            NotFound: there is no such work (any more).
+        """
+        return await self._transport.fetch(Call("GET", _of_work(id)), Work)
+
+    async def events(self, id: str) -> builtins.list[Event]:  # noqa: A002
+        """Return every change of a work, the oldest first.
+
+        Raises:
+            NotFound: there is no such work (any more).
+        """
+        call = Call("GET", f"{_of_work(id)}/events")
+        return builtins.list((await self._transport.fetch(call, EventPage)).events)
+
+    async def cancel(self, id: str, why: str | None = None) -> Cancelled:  # noqa: A002
+        """Cancel a work, or all works of a run or group.
+
+        Args:
+            id: the work, run or group.
+            why: a reason, kept in the works' history.
+
+        Raises:
+            NotFound: there is no such work or group (any more).
+        """
+        path = _of_work(id) if is_work(id) else _of_group(id)
+        call = creating(f"{path}/cancel", without_none(why=why))
+        return await self._transport.fetch(call, Cancelled)
+
+    async def list(self, group_id: str) -> builtins.list[Work]:
+        """Return the works of a run or group.
+
+        Raises:
+            NotFound: there is no such run or group (any more).
+        """
+        works, _ = await self._group(group_id)
+        return works
+
+    async def why(self, id: str) -> Why:  # noqa: A002
+        """Say why a work or a run is where it is, and what to do about it.
+
+        Of a run, one work of each kind that is not done is explained.
+
+        Raises:
+            NotFound: there is no such work or run (any more).
+        """
+        if is_work(id):
+            return await self._transport.fetch(Call("GET", f"{_of_work(id)}/why"), Why)
+        works, counts = await self._group(id)
+        explained = {work.id: await self.why(work.id) for work in to_explain(works)}
+        return group_why(id, works, counts, explained)
+
+    async def logs(
+        self,
+        id: str,  # noqa: A002
+        *,
+        follow: bool = False,
+    ) -> AsyncIterator[LogLine]:
+        """Go through what a work, or the works of a run, printed.
+
+        Args:
+            id: the work, run or group.
+            follow: wait for further lines until it has ended; of a run, the lines of its works
+                come mixed, as they are written.
+
+        Raises:
+            NotFound: there is no such work or run (any more).
+        """
+        behind: dict[str, int] = {}
+        ended: set[str] = set()
+        for pause_s in pauses_s(None, f"The log of {id}"):
+            # The states come first: a work's last lines are stored before it is final.
+            works = [await self.get(id)] if is_work(id) else await self.list(id)
+            for work in works:
+                while work.id not in ended and work.attempt > 0:
+                    page = await self._lines(work.id, behind.get(work.id, 0))
+                    for line in page.of_work(work.id):
+                        yield line
+                    behind[work.id] = page.next
+                    if page.ended:
+                        ended.add(work.id)
+                    if not page.lines:
+                        break
+            if not follow or all(work.final for work in works):
+                return
+            await async_sleep(pause_s)
+
+    async def _lines(self, work_id: str, after: int) -> LogPage:
+        query = {"after": after, "limit": PAGE_ROWS}
+        call = Call("GET", f"{_of_work(work_id)}/logs", query=query)
+        return await self._transport.fetch(call, LogPage)
+
+    async def _group(self, group_id: str) -> tuple[builtins.list[Work], Counts]:
+        works: builtins.list[Work] = []
+        while True:
+            query = {"limit": PAGE_ROWS, "offset": len(works)}
+            call = Call("GET", f"{_of_group(group_id)}/works", query=query)
+            page = await self._transport.fetch(call, WorkPage)
+            works.extend(page.works)
+            if len(page.works) < PAGE_ROWS:
+                return works, page.counts
+
+
+def _of_work(id: str) -> str:  # noqa: A002
+    return f"{NATIVE}/works/{segment(id)}"
+
+
+def _of_group(id: str) -> str:  # noqa: A002
+    return f"{NATIVE}/groups/{segment(id)}"

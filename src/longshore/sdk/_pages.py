@@ -1,0 +1,100 @@
+"""How the server wraps records in its answers: pages and lists. None of this reaches users."""
+
+from __future__ import annotations
+
+from longshore.sdk.operations import (
+    AuditEntry,
+    Counts,
+    Event,
+    Key,
+    LogLine,
+    Queue,
+    Work,
+    Worker,
+)
+from longshore.sdk.records import BatchInfo, DeploymentInfo, Node, Record, RunInfo
+
+
+class BatchPage(Record):
+    """One page of batches."""
+
+    batches: tuple[BatchInfo, ...]
+
+
+class NodePage(Record):
+    """One page of files; there is more while `has_more`."""
+
+    nodes: tuple[Node, ...] = ()
+    next_page_token: str | None = None
+    has_more: bool = False
+
+
+class RunPage(Record):
+    """One page of runs."""
+
+    runs: tuple[RunInfo, ...]
+
+
+class DeploymentPage(Record):
+    """The deployments."""
+
+    deployments: tuple[DeploymentInfo, ...]
+
+
+class Limits(Record):
+    """The limits of the server.
+
+    Attributes:
+        limits: name to value; the unit ends the name, such as `file_bytes`.
+    """
+
+    limits: dict[str, int | float]
+
+
+class WorkPage(Record):
+    """One page of the works of a group, with the counts of all of it."""
+
+    counts: Counts
+    works: tuple[Work, ...]
+
+
+class EventPage(Record):
+    """All events of a work."""
+
+    events: tuple[Event, ...]
+
+
+class LogPage(Record):
+    """Some lines of a work; go on behind `next` until `ended`."""
+
+    lines: tuple[LogLine, ...]
+    next: int
+    ended: bool
+
+    def of_work(self, work_id: str) -> list[LogLine]:
+        """Return the lines, each naming its work."""
+        return [line.model_copy(update={"work_id": work_id}) for line in self.lines]
+
+
+class QueuePage(Record):
+    """All queues."""
+
+    queues: tuple[Queue, ...]
+
+
+class WorkerPage(Record):
+    """All workers."""
+
+    workers: tuple[Worker, ...]
+
+
+class KeyPage(Record):
+    """All keys."""
+
+    keys: tuple[Key, ...]
+
+
+class AuditPage(Record):
+    """One page of the audit log."""
+
+    entries: tuple[AuditEntry, ...]
