@@ -74,3 +74,12 @@ IDEMPOTENCY_S: Final = 24 * 3600.0
 
 UPLOAD_SESSION_S: Final = 24 * 3600.0
 """How long an idle multipart upload session lives, in seconds."""
+
+PATH_BYTES: Final = 2_000
+"""Longest whole path of a file in UTF-8; an index entry of PostgreSQL takes 2,700 bytes."""
+
+RUN_KEYS_BYTES: Final = 64 * 1024
+"""Custom keys of a run as JSON; each file's work carries a copy of them."""
+
+FILE_WAIT_S: Final = 30.0
+"""Longest that a read of a missing file waits for it (IB-Retry-Config), in seconds."""
