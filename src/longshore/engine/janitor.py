@@ -17,7 +17,7 @@ from longshore.engine.cancellation import expired_ids, forget
 from longshore.engine.states import Reason
 from longshore.engine.tables import works
 from longshore.engine.transitions import Guard, move
-from longshore.storage import now_us
+from longshore.storage import now_us, reclaim
 
 PASS_WORKS: Final = 1_000
 """Most works that one step of a pass takes; what is left waits for the next pass."""
@@ -47,6 +47,7 @@ def retain(connection: Connection, *, limit: int = PASS_WORKS) -> dict[str, int]
     """Delete finished works that are past the retention of their queue; return rows by table."""
     old = expired_ids(connection, limit=limit)
     counts = forget(connection, work_ids=old) if old else {}
+    reclaim(connection)
     silent_us = now_us(connection) - to_us(WORKER_MEMORY_S)
     return {**counts, "workers": workers.forget(connection, before_us=silent_us)}
 

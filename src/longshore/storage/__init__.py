@@ -8,8 +8,17 @@ returns, the change is on disk (SQLite with `synchronous=FULL`, PostgreSQL with
 
 from __future__ import annotations
 
-from longshore.storage.database import Database, after_commit, mark, notify, now_us
+from longshore.storage.database import Database, after_commit, mark, notify, now_us, reclaim
 from longshore.storage.opening import open_database
 from longshore.storage.schema import metadata
 
-__all__ = ["Database", "after_commit", "mark", "metadata", "notify", "now_us", "open_database"]
+__all__ = [
+    "Database",
+    "after_commit",
+    "mark",
+    "metadata",
+    "notify",
+    "now_us",
+    "open_database",
+    "reclaim",
+]

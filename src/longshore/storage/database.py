@@ -172,3 +172,13 @@ def after_commit(connection: Connection, callback: Callback) -> None:
 def mark(connection: Connection, name: str) -> None:
     """Mark the transaction for longshore.storage.faults."""
     _attached(connection)[1].marks.add(name)
+
+
+def reclaim(connection: Connection, *, pages: int = 2_000) -> None:
+    """Give space that deletions freed back to the file system, a bounded piece at a time.
+
+    SQLite keeps freed pages in its file until it is told to let go of them; PostgreSQL's
+    autovacuum needs no telling.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA incremental_vacuum({pages})").all()
