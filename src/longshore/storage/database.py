@@ -181,4 +181,8 @@ def reclaim(connection: Connection, *, pages: int = 2_000) -> None:
     autovacuum needs no telling.
     """
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"PRAGMA incremental_vacuum({pages})").all()
+        # The pragma frees one page at each step of its statement, and the driver takes one step
+        # of a statement that returns no columns.
+        free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+        for _ in range(min(free, pages)):
+            connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")

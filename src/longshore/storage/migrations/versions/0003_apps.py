@@ -181,6 +181,7 @@ def _make_runs() -> None:
         sa.Column("cancelled_us", sa.BigInteger),
         sa.Column("started_us", sa.BigInteger, nullable=False),
         sa.Column("finished_us", sa.BigInteger),
+        sa.Column("documents_to_review", sa.Integer),
         sa.Column("retained_us", sa.BigInteger),
         sa.CheckConstraint(
             "(status = 'RUNNING') = (finished_us IS NULL)", name=op.f("ck_app_runs_finished")
