@@ -75,9 +75,15 @@ def reopen(connection: Connection, work_ids: Sequence[str], *, actor: str, why: 
 
 
 def forget(
-    connection: Connection, *, work_ids: Sequence[str] | None = None, group_id: str | None = None
+    connection: Connection,
+    *,
+    work_ids: Sequence[str] | None = None,
+    group_id: str | None = None,
+    keep_logs: bool = False,
 ) -> dict[str, int]:
     """Delete works that are over from all tables of the engine; return the rows of each table.
+
+    `keep_logs` leaves their log lines, which can be many, to `logs.forget` in smaller steps.
 
     Raises:
         Conflict: one of the works is not over; nothing was deleted.
@@ -93,6 +99,8 @@ def forget(
     ids = select(works.c.id).where(chosen)
     counts = {}
     for name, column in _BY_WORK.items():
+        if keep_logs and name == "logs":
+            continue
         # The works themselves come last: the other tables are found through them.
         counts[name] = connection.execute(delete(column.table).where(column.in_(ids))).rowcount
     return counts

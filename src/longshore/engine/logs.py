@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, delete, func, select, tuple_
 
 from longshore.engine.tables import logs, works
 from longshore.limits import LOG_LINE_CHARACTERS, LOG_LINES_PER_ATTEMPT
@@ -73,6 +73,12 @@ def read(
         .limit(limit)
     )
     return [Line(**row._asdict()) for row in rows]
+
+
+def forget(connection: Connection, work_ids: Sequence[str], *, limit: int) -> int:
+    """Delete up to `limit` lines of works and return how many; repeat until there are none."""
+    some = select(logs.c.seq).where(logs.c.work_id.in_(work_ids)).limit(limit)
+    return connection.execute(delete(logs).where(logs.c.seq.in_(some))).rowcount
 
 
 def _counts(connection: Connection, pairs: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:

@@ -172,6 +172,8 @@ app_runs = Table(
     Column("cancelled_us", BigInteger),
     Column("started_us", BigInteger, nullable=False),
     Column("finished_us", BigInteger),
+    # Documents with a field that a person should look at, counted at the end of the run.
+    Column("documents_to_review", Integer),
     # When retention has deleted what its deployment names and the record itself was kept.
     Column("retained_us", BigInteger),
     CheckConstraint(f"status IN ({_STATUSES})", name="status"),
