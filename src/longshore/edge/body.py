@@ -46,17 +46,20 @@ async def json_body(request: Request, *, limit_bytes: int = limits.JSON_BODY_BYT
     data = await raw_body(request, limit_bytes=limit_bytes)
     if not data.strip():
         raise InvalidRequest("The request has no body. Send a JSON value.")
-    return await aside(_loads, data) if len(data) > ASIDE_BYTES else _loads(data)
+    return await _value(data)
 
 
 async def json_object(
     request: Request, *, limit_bytes: int = limits.JSON_BODY_BYTES
 ) -> dict[str, Any]:
     """Return the JSON object in the body of a request; see `json_body` for what is refused."""
-    data = await json_body(request, limit_bytes=limit_bytes)
-    if not isinstance(data, dict):
-        raise InvalidRequest(f"The body is {_kind(data)}. Send a JSON object, {{...}}.")
-    return data
+    return _as_object(await json_body(request, limit_bytes=limit_bytes))
+
+
+async def optional_object(request: Request) -> dict[str, Any]:
+    """Return the JSON object in the body of a request, or an empty one when there is no body."""
+    data = await raw_body(request, limit_bytes=limits.JSON_BODY_BYTES)
+    return _as_object(await _value(data)) if data.strip() else {}
 
 
 async def struct_body(
@@ -76,7 +79,7 @@ async def struct_body(
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest(f"The body cannot be used: {str(error)[:500]}") from error
 
-    return await aside(decode) if len(data) > ASIDE_BYTES else decode()
+    return await asyncio.to_thread(decode) if len(data) > ASIDE_BYTES else decode()
 
 
 async def raw_body(request: Request, *, limit_bytes: int) -> bytes:
@@ -141,8 +144,8 @@ def check_depth(data: bytes) -> None:
     # Only the brackets outside of strings are left; each round takes the innermost level away.
     brackets = _STRINGS.sub(b"", data).translate(_ONE_KIND, _NOT_BRACKETS)
     for _ in range(limits.JSON_DEPTH):
-        if not brackets:
-            return
+        if not brackets or b"[" * (limits.JSON_DEPTH + 1) in brackets:
+            break
         brackets = brackets.replace(b"[]", b"")
     if brackets:
         raise TooLarge(
@@ -184,7 +187,14 @@ def described(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-aside = asyncio.to_thread
+async def _value(data: bytes) -> Any:
+    return await asyncio.to_thread(_loads, data) if len(data) > ASIDE_BYTES else _loads(data)
+
+
+def _as_object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"The body is {_kind(value)}. Send a JSON object, {{...}}.")
+    return value
 
 
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:

@@ -1,0 +1,117 @@
+"""The HTTP application: all routers, middleware and error forms, put together here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from longshore import __version__
+from longshore.access import Permission
+from longshore.edge.call import Call, allow
+from longshore.edge.context import Context
+from longshore.edge.responses import json_response
+from longshore.server import metrics, pages, problems
+from longshore.server.health import Health
+from longshore.server.lifespan import lifespan
+from longshore.server.middleware import PathGuard, RequestLog, UnreadBody
+from longshore.server.native import about, keys, queues, works
+
+NATIVE: Final = "/longshore/v1"
+OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
+"""What answers without a key; a test calls everything else without one."""
+_DESCRIPTION: Final = (
+    "Self-hosted batch work. Paths under /api/v2 (also /v2) speak the apps protocol, paths under "
+    "/longshore/v1 are Longshore's own. Every request carries an API key, as "
+    "`Authorization: Bearer KEY`."
+)
+_root = APIRouter(tags=["server"])
+
+
+def create_app(context: Context) -> FastAPI:
+    """Return the application over the stores of `context`.
+
+    It is closed together with its lifespan; the stores stay open, whoever opened them closes them.
+    """
+    app = FastAPI(
+        title="Longshore",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.context = context
+    app.state.health = Health(context)
+    app.state.metrics = metrics.Metrics()
+    app.include_router(_root)
+    for router in (works.router, queues.router, keys.router, about.router):
+        app.include_router(router, prefix=NATIVE)
+    problems.install(app)
+    app.add_middleware(UnreadBody)
+    app.add_middleware(PathGuard)
+    app.add_middleware(RequestLog, count=app.state.metrics.request)
+    return app
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, with the key that all but the open paths need."""
+    document = app.openapi()
+    if "security" in document:
+        return document
+    document["components"] = {
+        **document.get("components", {}),
+        "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+    }
+    document["security"] = [{"key": []}]
+    for path in OPEN_PATHS & set(document["paths"]):
+        for operation in document["paths"][path].values():
+            operation["security"] = []
+    return document
+
+
+@_root.get("/")
+async def landing() -> Response:
+    """Say what runs here."""
+    return pages.landing()
+
+
+@_root.get("/docs")
+async def docs(request: Request) -> Response:
+    """Show this reference."""
+    return pages.reference(describe(request.app))
+
+
+@_root.get("/openapi.json")
+async def openapi(request: Request) -> Response:
+    """Give this reference as an OpenAPI document."""
+    return json_response(describe(request.app))
+
+
+@_root.get("/healthz")
+async def healthz() -> Response:
+    """Say that the process is alive."""
+    return json_response({"status": "alive"})
+
+
+@_root.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """Say whether database, blob store and janitor work; 503 when one does not."""
+    found = await request.app.state.health.readiness()
+    ready = all(value == "ok" for value in found.values())
+    return json_response({"ready": ready, "checks": found}, 200 if ready else 503)
+
+
+@_root.get("/metrics")
+async def prometheus(call: Annotated[Call, Depends(allow(Permission.READ))]) -> Response:
+    """Give the metrics of this server and of the key's organisation, for Prometheus."""
+    facts = await call.read(metrics.gather, call.principal.organisation_id)
+    database = call.context.database
+    batches = getattr(database, "batches", None)
+    writer = None if batches is None else (batches, getattr(database, "writes", 0))
+    content = call.request.app.state.metrics.render(facts, writer)
+    return Response(content, media_type=metrics.CONTENT_TYPE)

@@ -1,0 +1,140 @@
+"""The worker beside the server: a child process, started again when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection
+
+from longshore.edge.context import Context
+from longshore.engine import workers
+from longshore.errors import LongshoreError
+from longshore.settings import child_environment
+
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 30.0
+STEADY_S: Final = 30.0
+"""A worker that lived this long is started again without a longer pause."""
+GRACE_S: Final = 5.0
+_log = structlog.get_logger("longshore.companion")
+
+
+class Companion:
+    """Keeps one worker process running beside the server.
+
+    The worker runs in a session of its own, so that a Ctrl-C in the terminal reaches the server
+    only, which stops the worker first. When the process dies its leases are handed on at once.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        organisation_id: str,
+        modules: Sequence[str],
+        url: str,
+        key: str,
+        slots: int,
+    ) -> None:
+        """Serve `modules` with `slots` slots, from the server at `url`, as the holder of `key`."""
+        self._context = context
+        self._organisation_id = organisation_id
+        self._arguments = [sys.executable, "-m", "longshore", "worker", *modules]
+        self._arguments += ["--server", url, "--slots", str(slots)]
+        self._arguments += ["--drain-s", str(context.settings.drain_s)]
+        self._key = key
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run the worker until `stop`; start it again when it ends."""
+        pause_s = FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            begun_s = time.monotonic()
+            name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+            process = await asyncio.create_subprocess_exec(
+                *self._arguments,
+                "--name",
+                name,
+                env=child_environment(LONGSHORE_KEY=self._key),
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            code = await self._watch(process)
+            await self._hand_on(name, code)
+            if self._stopping.is_set():
+                return
+            lived_s = time.monotonic() - begun_s
+            pause_s = FIRST_PAUSE_S if lived_s > STEADY_S else min(pause_s * 2, LONGEST_PAUSE_S)
+            _log.warning("the worker ended and is started again", code=code, pause_s=pause_s)
+            await _wait(self._stopping, pause_s)
+
+    def stop(self) -> None:
+        """Let the worker finish or hand back what it holds, and do not start it again."""
+        self._stopping.set()
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> int:
+        ended = asyncio.create_task(process.wait())
+        stopped = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                await self._end(process, ended)
+        except asyncio.CancelledError:
+            _signal_group(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            stopped.cancel()
+        return await ended
+
+    async def _end(self, process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
+        process.terminate()
+        patience_s = self._context.settings.drain_s + GRACE_S
+        await asyncio.wait({ended}, timeout=patience_s)
+        if not ended.done():
+            _log.warning("the worker does not stop and is killed", waited_s=patience_s)
+            _signal_group(process.pid, signal.SIGKILL)
+
+    async def _hand_on(self, name: str, code: int) -> None:
+        # Its children would go on running user code whose results nobody will take.
+        try:
+            count = await self._context.database.write(
+                _lost, self._organisation_id, name, f"the worker process ended with code {code}"
+            )
+        except LongshoreError:
+            _log.exception("the leases of a dead worker were not handed on; they will expire")
+            return
+        if count:
+            _log.warning("leases of a dead worker were handed on", worker=name, leases=count)
+
+
+def _lost(connection: Connection, organisation_id: str, name: str, why: str) -> int:
+    gone = [
+        worker.id
+        for worker in workers.listing(connection, organisation_id)
+        if worker.name == name and worker.left_us is None
+    ]
+    return sum(workers.lost(connection, worker_id, actor="server", why=why) for worker_id in gone)
+
+
+def _signal_group(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return

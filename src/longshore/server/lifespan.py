@@ -1,0 +1,138 @@
+"""What runs in the background of a server: janitor, retention, blob sweeper, system jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+from fastapi import FastAPI
+
+from longshore.access import answers
+from longshore.clock import SECOND_US
+from longshore.edge.context import Context
+from longshore.edge.jobs import Handler, Pass
+from longshore.engine import artifacts, janitor
+from longshore.errors import Unavailable
+from longshore.server.jobs import JobRunner
+
+SWEEP_INTERVAL_S: Final = 2.0
+SWEEP_BLOBS: Final = 200
+MOST_ROUNDS: Final = 50
+"""A pass that finds more than it may take at once goes on this often before it pauses."""
+HANDLERS: Final[dict[str, Handler]] = {}
+PASSES: Final[dict[str, Pass]] = {}
+_log = structlog.get_logger("longshore.background")
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Run the background passes while the application runs."""
+    context: Context = app.state.context
+    passes = Passes(app)
+    settings = context.settings
+    runner = JobRunner(context, HANDLERS, app.state.metrics)
+    tasks = [
+        asyncio.create_task(passes.every("janitor", settings.janitor_interval_s, passes.tidy)),
+        asyncio.create_task(
+            passes.every("retention", settings.retention_interval_s, passes.retain)
+        ),
+        asyncio.create_task(passes.every("sweeper", SWEEP_INTERVAL_S, passes.sweep)),
+        asyncio.create_task(runner.run(), name="system jobs"),
+    ]
+    for task in tasks:
+        task.add_done_callback(_report)
+    try:
+        yield
+    finally:
+        context.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        context.close()
+
+
+class Passes:
+    """The passes; each is bounded, guarded, and harmless to run twice or on two servers."""
+
+    def __init__(self, app: FastAPI) -> None:
+        """Work on the stores of the application's context."""
+        self._context: Context = app.state.context
+        self._health = app.state.health
+        self._metrics = app.state.metrics
+
+    async def every(
+        self, name: str, interval_s: float, step: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Call `step` with pauses of `interval_s`; at once again while it returns True."""
+        while True:
+            try:
+                for _ in range(MOST_ROUNDS):
+                    if not await step():
+                        break
+            except Unavailable as error:
+                self._metrics.passes.labels(name, "unavailable").inc()
+                _log.warning("a background pass must wait", name=name, error=str(error))
+            except Exception:  # noqa: BLE001 - what fails now may succeed later; it is logged
+                self._metrics.passes.labels(name, "failed").inc()
+                _log.exception("a background pass failed", name=name)
+            else:
+                self._metrics.passes.labels(name, "ok").inc()
+                self._metrics.pass_time.labels(name).set(self._context.clock.now_us() / SECOND_US)
+                if name == "janitor":
+                    self._health.janitor_at_s = time.monotonic()
+            await asyncio.sleep(interval_s)
+
+    async def tidy(self) -> bool:
+        """Release what is due, expire leases, queue retries; return whether there is more."""
+        if not await self._context.database.lead("janitor"):
+            return False
+        tidied = await self._context.database.write(janitor.tidy)
+        if tidied.released or tidied.expired or tidied.retried:
+            _log.info(
+                "janitor",
+                released=tidied.released,
+                expired=tidied.expired,
+                retried=tidied.retried,
+            )
+        return tidied.more
+
+    async def retain(self) -> bool:
+        """Forget what is past its retention; return whether there may be more."""
+        database = self._context.database
+        if not await database.lead("janitor"):
+            return False
+        counts = dict(await database.write(janitor.retain))
+        counts["answers"] = await database.write(answers.expire)
+        for name, surface_pass in PASSES.items():
+            for what, count in (await database.write(surface_pass)).items():
+                counts[f"{name}.{what}"] = count
+        if any(counts.values()):
+            _log.info("retention", **counts)
+        return any(counts.values())
+
+    async def sweep(self) -> bool:
+        """Delete the bytes of blobs that were given up; return whether there is more.
+
+        The row goes last, so that a crash in between leaves something to follow.
+        """
+        context = self._context
+        if not await context.database.lead("janitor"):
+            return False
+        blob_ids = await context.database.read(artifacts.doomed, limit=SWEEP_BLOBS)
+        if not blob_ids:
+            return False
+        await context.database.write(artifacts.condemn, blob_ids)
+        for blob_id in blob_ids:
+            await context.blobs.delete(blob_id)
+        erased = await context.database.write(artifacts.erase, blob_ids)
+        _log.info("sweeper", blobs=erased)
+        return len(blob_ids) == SWEEP_BLOBS
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("a background task ended", task=task.get_name(), exc_info=task.exception())

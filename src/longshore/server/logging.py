@@ -1,0 +1,88 @@
+"""Structured logs on stderr: JSON lines, or coloured text on a terminal. Never a secret in them."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final, TextIO
+
+import structlog
+
+REDACTED: Final = "[redacted]"
+_TOKEN: Final = re.compile(r"\bls_[0-9A-Za-z]{4,}_[0-9A-Za-z_-]{4,}")
+_BEARER: Final = re.compile(r"(?i)\b((?:bearer|token)\s+)[^\s'\",;]{8,}")
+_URL_PASSWORD: Final = re.compile(r"(\w+://[^/\s:@]*:)[^@\s/]+(@)")
+_SECRET_NAME: Final = re.compile(
+    r"(?i)(authorization|password|secret|(?:^|[-_])key$|api[-_]?key|access[-_]?token|^token$)"
+)
+
+
+def configure(level: str, stream: TextIO | None = None) -> None:
+    """Send all logs of this process through one pipeline that takes secrets out.
+
+    Args:
+        level: least severe level that is written, such as "info".
+        stream: where to; standard error unless given.
+    """
+    stream = stream or sys.stderr
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    terminal = stream.isatty()
+    ending: list[Any] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        *([] if terminal else [structlog.processors.format_exc_info]),
+        redact,
+        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(),
+    ]
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=ending)
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "alembic"):
+        logger = logging.getLogger(noisy)
+        logger.handlers = []
+        logger.propagate = True
+        logger.setLevel(max(logging.WARNING, root.level))
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def redact(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Take keys, tokens and passwords out of a log line, whatever put them there."""
+    return {name: _clean(name, value) for name, value in event.items()}
+
+
+def without_secrets(text: str) -> str:
+    """Return `text` with anything in it that looks like a key, token or password taken out."""
+    text = _TOKEN.sub(REDACTED, text)
+    text = _BEARER.sub(rf"\1{REDACTED}", text)
+    return _URL_PASSWORD.sub(rf"\1{REDACTED}\2", text)
+
+
+def _clean(name: str, value: Any) -> Any:
+    if _SECRET_NAME.search(name):
+        return REDACTED
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _clean(str(key), part) for key, part in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean("", part) for part in value]
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return without_secrets(text)

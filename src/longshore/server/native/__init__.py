@@ -1,0 +1,1 @@
+"""Longshore's own HTTP API, under /longshore/v1: works, queues, keys, workers and the server."""
