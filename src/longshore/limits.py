@@ -57,6 +57,9 @@ DEPENDENCIES_PER_WORK: Final = 2_000
 LEASE_S: Final = 24 * 3600.0
 """Longest lease, in seconds."""
 
+PAUSE_MAX_S: Final = 10 * 365 * 24 * 3600.0
+"""Longest delay, time limit or pause before a retry, in seconds."""
+
 LOG_LINE_CHARACTERS: Final = 8_192
 """Longest log line kept; the rest of it is cut."""
 

@@ -243,7 +243,7 @@ def _running(connection: Connection, queue_id: int, at_us: int) -> Counter[str |
         )
         .group_by(works.c.concurrency_key)
     )
-    return Counter(dict(rows.tuples().all()))
+    return Counter(dict(rows.all()))
 
 
 def _next_of(queue_id: Any, *more: Any) -> Select[Any]:

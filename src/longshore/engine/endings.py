@@ -18,6 +18,7 @@ from longshore.engine.tables import events, results, works
 from longshore.engine.tables import queues as queues_table
 from longshore.engine.transitions import Guard, Moved, move
 from longshore.errors import InvalidRequest
+from longshore.limits import PAUSE_MAX_S
 from longshore.storage import now_us
 from longshore.storage.bulk import insert_rows
 
@@ -165,8 +166,10 @@ def _dues(connection: Connection, endings: Sequence[Ending]) -> dict[str, int]:
         delay_s = ending.retry_delay_s
         if delay_s is None:
             delay_s = backoff_s(ending.attempt, base_s=policy.backoff_s, max_s=policy.backoff_max_s)
-        if delay_s < 0:
-            raise InvalidRequest(f"retry_delay_s is {delay_s}; give 0 or more seconds.")
+        if not 0 <= delay_s <= PAUSE_MAX_S:
+            raise InvalidRequest(
+                f"retry_delay_s is {delay_s}; give 0 to {PAUSE_MAX_S:.0f} seconds."
+            )
         dues[ending.work_id] = at_us + to_us(delay_s)
     return dues
 

@@ -128,7 +128,7 @@ def _counts(connection: Connection, chosen: Any) -> Counts:
         else_=works.c.state,
     ).label("fate")
     rows = connection.execute(select(fate, func.count()).where(chosen).group_by(fate))
-    by_state: dict[str, int] = dict(rows.tuples().all())
+    by_state: dict[str, int] = dict(rows.all())
     done = by_state.get("success", 0)
     failed = by_state.get("failure", 0)
     cancelled = by_state.get("cancelled", 0)

@@ -15,7 +15,7 @@ from longshore.engine import dependencies, queues, transitions
 from longshore.engine.states import TRANSITIONS, Reason
 from longshore.engine.tables import payloads, works
 from longshore.errors import InvalidRequest, TooLarge
-from longshore.limits import ATTEMPTS, DEPENDENCIES_PER_WORK
+from longshore.limits import ATTEMPTS, DEPENDENCIES_PER_WORK, PAUSE_MAX_S
 from longshore.storage import now_us
 from longshore.storage.bulk import insert_rows
 
@@ -183,10 +183,12 @@ def _check(work: NewWork) -> None:
         )
     if work.attempts_max is not None and not 1 <= work.attempts_max <= ATTEMPTS:
         raise InvalidRequest(f"attempts_max is {work.attempts_max}; give 1 to {ATTEMPTS}.")
-    if work.timeout_s is not None and work.timeout_s <= 0:
-        raise InvalidRequest(f"timeout_s is {work.timeout_s}; give a number of seconds above 0.")
-    if work.delay_s < 0:
-        raise InvalidRequest(f"delay_s is {work.delay_s}; give 0 or more seconds.")
+    if work.timeout_s is not None and not 0 < work.timeout_s <= PAUSE_MAX_S:
+        raise InvalidRequest(
+            f"timeout_s is {work.timeout_s}; give up to {PAUSE_MAX_S:.0f} seconds, above 0."
+        )
+    if not 0 <= work.delay_s <= PAUSE_MAX_S:
+        raise InvalidRequest(f"delay_s is {work.delay_s}; give 0 to {PAUSE_MAX_S:.0f} seconds.")
     if len(work.requires) > DEPENDENCIES_PER_WORK:
         raise TooLarge(
             f"A work may require at most {DEPENDENCIES_PER_WORK} others, not {len(work.requires)}. "
