@@ -25,10 +25,10 @@ class Column:
 
 
 def printable(value: object) -> str:
-    """Return `value` as one line of text that cannot steer a terminal.
+    r"""Return `value` as one line of text that cannot steer a terminal.
 
     Names and log lines come from users and programs; a control character in them is shown as
-    its escape (\\x1b), so that it can neither move the cursor nor forge another line.
+    its escape (\x1b), so that it can neither move the cursor nor forge another line.
     """
     if value is None:
         return ""
@@ -59,12 +59,12 @@ def fail(message: str, code: ExitCode = ExitCode.FAILED) -> NoReturn:
     raise SystemExit(int(code))
 
 
-def emit_json(value: Any) -> None:
+def emit_json(value: Any, *, one_line: bool = False) -> None:
     """Write a value as JSON to standard output; numbers beyond 2^53 become strings.
 
     Most readers of JSON keep numbers as doubles and would alter the larger ones unseen.
     """
-    print(json.dumps(_exact(value), indent=2, ensure_ascii=False))
+    print(json.dumps(_exact(value), indent=None if one_line else 2, ensure_ascii=False), flush=True)
 
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *, empty: str) -> None:

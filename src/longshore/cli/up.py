@@ -1,0 +1,131 @@
+"""`longshore up`: the server, with a worker beside it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from longshore.cli.configuring import settings_of
+from longshore.cli.console import dimmed, emit_json, out
+from longshore.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from longshore.server.run import ReadyInfo
+
+
+def up(
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Directory of all local state [.longshore]."),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            "--database",
+            metavar="URL",
+            help="postgresql://... or sqlite:///PATH [longshore.db in the data directory].",
+        ),
+    ] = None,
+    blobs: Annotated[
+        str | None,
+        typer.Option(
+            "--blobs",
+            metavar="PLACE",
+            help="A directory or s3://bucket/prefix [blobs/ in the data directory].",
+        ),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", help="Address to listen on [127.0.0.1].")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes any [8400]."),
+    ] = None,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Start no worker beside the server.")
+    ] = False,
+    apps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--app",
+            metavar="MODULE_OR_FILE",
+            help="What the worker beside the server serves; repeatable.",
+        ),
+    ] = None,
+    slots: Annotated[
+        int | None,
+        typer.Option("--slots", min=1, help="Slots of that worker; default is one per processor."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print address and stores as one line of JSON.")
+    ] = False,
+) -> None:
+    """Start a server, with a worker beside it, and run until Ctrl-C or SIGTERM.
+
+    Everything is kept in the data directory, where client and command line find address and key.
+    Each option is also an environment variable, such as LONGSHORE_PORT; the option wins.
+    """
+    _check_apps(apps or [])
+    settings = settings_of(data=data, database=database, blobs=blobs, host=host, port=port)
+    from longshore.server.run import serve
+
+    def announce(info: ReadyInfo) -> None:
+        _print_json(info) if as_json else _print(info, no_worker=no_worker)
+        sys.stdout.flush()
+
+    code = serve(settings, apps=apps or [], worker=not no_worker, on_ready=announce, slots=slots)
+    raise typer.Exit(code)
+
+
+def _check_apps(apps: list[str]) -> None:
+    """Refuse a file that is not there before anything is started."""
+    for app in apps:
+        if app.endswith(".py") and not Path(app).is_file():
+            raise ConfigurationError(
+                f"There is no file {app}. Give --app the path of a Python file, or the dotted "
+                "name of a module."
+            )
+
+
+def _print(info: ReadyInfo, *, no_worker: bool) -> None:
+    lines = [
+        ("dashboard", f"{info.url}/  (a start page; the dashboard itself is yet to come)"),
+        ("API", info.docs_url),
+        ("store", info.database),
+        ("files", info.blobs),
+        ("worker", _worker_text(info, no_worker=no_worker)),
+        ("data", str(info.data)),
+    ]
+    if info.key_is_new:
+        lines.append(("key", f"{info.key}  (admin; also in {info.credentials})"))
+    for label, text in lines:
+        out(f"  {label:<10} {text}")
+    out(dimmed(f"  ready in {info.start_s:.2f} s; Ctrl-C stops it"))
+
+
+def _worker_text(info: ReadyInfo, *, no_worker: bool) -> str:
+    if info.slots:
+        return f"{info.slots} slots for {', '.join(info.apps)}"
+    if no_worker:
+        return "none beside this server (--no-worker)"
+    return "none: start with --app MODULE_OR_FILE, or run `longshore worker MODULE_OR_FILE`"
+
+
+def _print_json(info: ReadyInfo) -> None:
+    answer = {
+        "url": info.url,
+        "docs_url": info.docs_url,
+        "database": info.database,
+        "blobs": info.blobs,
+        "data": str(info.data),
+        "credentials": str(info.credentials),
+        "organisation": info.organisation,
+        "apps": list(info.apps),
+        "slots": info.slots,
+        "pid": info.pid,
+        "start_s": info.start_s,
+    }
+    emit_json(answer, one_line=True)

@@ -1,0 +1,103 @@
+"""`longshore worker`: serve apps from this machine."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from longshore.errors import ConfigurationError
+
+_UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+class Executor(StrEnum):
+    """What runs the user's code."""
+
+    process = "process"
+    thread = "thread"
+
+
+Modules = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODULE...",
+        help="Modules or files with the apps to serve, such as acme.receipts or ./receipts.py.",
+    ),
+]
+
+
+def worker(
+    modules: Modules,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server", metavar="URL", help="Address of the server; found on its own machine."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Data directory of a server on this machine."),
+    ] = None,
+    slots: Annotated[
+        int | None,
+        typer.Option("--slots", min=1, help="Works run at once; default is one per processor."),
+    ] = None,
+    executor: Annotated[
+        Executor, typer.Option("--executor", help="Run the code in child processes or in threads.")
+    ] = Executor.process,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Name shown in listings; default is host and process id."),
+    ] = None,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--memory-limit",
+            metavar="SIZE",
+            help="Most memory of one child process, such as 2GB; 0 for no limit. "
+            "Default is 80 % of the machine's, divided by the slots.",
+        ),
+    ] = None,
+    drain_s: Annotated[
+        float,
+        typer.Option("--drain-s", min=0, help="Seconds that a stop lets running work go on."),
+    ] = 20.0,
+) -> None:
+    """Claim work of the given apps and run it, until stopped.
+
+    The API key comes from LONGSHORE_KEY, or from the data directory of a server on this machine.
+    Stop it with Ctrl-C or SIGTERM: it takes nothing new, lets running work end, and hands the
+    rest back to the server.
+    """
+    from longshore.sdk import find_connection
+    from longshore.worker.options import WorkerOptions, default_name, default_slots
+    from longshore.worker.runtime import run
+
+    connection = find_connection(server, data=data, role="worker_key")
+    options = WorkerOptions(
+        modules=modules,
+        url=connection.url,
+        key=connection.key,
+        slots=slots or default_slots(),
+        executor=executor.value,
+        name=name or default_name(),
+        drain_s=drain_s,
+        memory_limit_bytes=None if memory_limit is None else size_bytes(memory_limit),
+    )
+    run(options)
+
+
+def size_bytes(text: str) -> int:
+    """Return the bytes in a size such as 512MB, 1.5GiB or 0.
+
+    Raises:
+        ConfigurationError: the text is not a size.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?i?)b?", text.strip().casefold())
+    if match is None or match[2] not in _UNITS:
+        raise ConfigurationError(f"{text!r} is not a size; write it as 512MB, 2GB or 1.5GiB.")
+    return round(float(match[1]) * _UNITS[match[2]])
