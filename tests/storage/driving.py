@@ -156,46 +156,56 @@ class Engine:
 
         return dict(self.see(count))
 
-    def at(self, state: str) -> str:
-        """Return a new work that is in the given place of the state graph."""
-        return getattr(self, f"_{state}")()  # type: ignore[no-any-return]
+    def at(self, place: str, **settings: Any) -> str:
+        """Return a new work at the given place; see PLACES."""
+        work_id: str = getattr(self, f"_{place}")(**settings)
+        return work_id
 
-    def _waiting(self) -> str:
-        return self.submit(delay_s=3600.0)
+    def settle(self, work_id: str) -> None:
+        """Bring a work to its end and delete it."""
+        self.cancel(work_id)
+        work = self.work(work_id)
+        if not work.final:
+            holder = work.worker_id or ""
+            self.finish(work_id, Outcome.CANCELLED, attempt=work.attempt, holder=holder)
+        self.forget(work_id)
 
-    def _blocked(self) -> str:
-        return self.submit(requires=(self.submit(delay_s=3600.0),))
+    def _waiting(self, **settings: Any) -> str:
+        return self.submit(delay_s=3600.0, **settings)
 
-    def _queued(self) -> str:
-        return self.submit(priority=9)
+    def _blocked(self, **settings: Any) -> str:
+        return self.submit(requires=(self.submit(delay_s=3600.0),), **settings)
 
-    def _running(self) -> str:
-        work_id = self._queued()
+    def _queued(self, **settings: Any) -> str:
+        return self.submit(**settings)
+
+    def _running(self, **settings: Any) -> str:
+        work_id = self.submit(priority=9, **settings)  # ahead of what waits already
         assert self.claimed() == [work_id]
         return work_id
 
-    def _cancelling(self) -> str:
-        work_id = self._running()
+    def _cancelling(self, **settings: Any) -> str:
+        work_id = self._running(**settings)
         assert self.cancel(work_id).stopping == [work_id]
         return work_id
 
-    def _success(self) -> str:
-        work_id = self._running()
+    def _success(self, **settings: Any) -> str:
+        work_id = self._running(**settings)
         assert self.finish(work_id, result=b'{"sum": 3}') == []
         return work_id
 
-    def _retrying(self) -> str:
-        work_id = self._running()
+    def _retrying(self, **settings: Any) -> str:
+        work_id = self._running(**settings)
         assert self.finish(work_id, Outcome.FAILURE) == []
         return work_id
 
-    def _failure(self) -> str:
-        work_id = self._running()
+    def _failure(self, **settings: Any) -> str:
+        work_id = self._running(**settings)
         assert self.finish(work_id, Outcome.REJECTED) == []
         return work_id
 
-    def _cancelled(self) -> str:
-        work_id = self._queued()
+    def _cancelled(self, **settings: Any) -> str:
+        work_id = self._queued(**settings)
         assert self.cancel(work_id).cancelled == [work_id]
         return work_id
 

@@ -87,7 +87,7 @@ def test_a_claim_from_an_unknown_queue_is_refused(engine: Engine) -> None:
 
 
 def test_nothing_is_claimed_from_a_held_queue_until_it_is_released(engine: Engine) -> None:
-    running = engine._running()
+    running = engine.at("running")
     waiting = engine.submit()
     held = engine.do(queues.hold, engine.queue_id, actor="ann", why="repairs")
     assert (held.held_by, held.held_why) == ("ann", "repairs")

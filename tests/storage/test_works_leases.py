@@ -10,7 +10,7 @@ from tests.storage.driving import ORGANISATION, Engine
 
 
 def test_a_renewed_lease_runs_from_the_moment_of_the_renewal(engine: Engine) -> None:
-    work_id = engine._running()
+    work_id = engine.at("running")
     engine.clock.advance(50)
     assert engine.renew(work_id, lease_s=60) == []
     assert engine.work(work_id).lease_until_us == engine.clock.now_us() + 60_000_000
@@ -102,7 +102,7 @@ def test_a_late_report_is_refused_and_says_how_the_work_ended(engine: Engine) ->
 
 
 def test_nobody_but_the_holder_can_renew_or_end_an_attempt(engine: Engine) -> None:
-    work_id = engine._running()
+    work_id = engine.at("running")
     refused = [Lost(work_id, 1, "attempt 1 is running and held by w1")]
     for outcome in Outcome:
         assert engine.finish(work_id, outcome, holder="w2") == refused, outcome
@@ -111,7 +111,7 @@ def test_nobody_but_the_holder_can_renew_or_end_an_attempt(engine: Engine) -> No
 
 
 def test_nobody_but_the_holder_can_confirm_a_cancellation(engine: Engine) -> None:
-    work_id = engine._cancelling()
+    work_id = engine.at("cancelling")
     for outcome in Outcome:
         lost = engine.finish(work_id, outcome, holder="w2")
         assert [one.cancelled for one in lost] == [False], outcome
@@ -120,7 +120,7 @@ def test_nobody_but_the_holder_can_confirm_a_cancellation(engine: Engine) -> Non
 
 def test_an_attempt_that_has_not_begun_cannot_be_ended(engine: Engine) -> None:
     queued = engine.submit()
-    running = engine._running()
+    running = engine.at("running")
     assert engine.finish(queued, attempt=0)
     assert engine.finish(queued, attempt=1)
     assert engine.finish(running, attempt=2)
@@ -151,7 +151,7 @@ def test_one_refused_report_leaves_the_others_of_the_bulk_alone(engine: Engine) 
 def test_an_accepted_report_is_accepted_again_whatever_happened_since(
     engine: Engine, outcome: Outcome
 ) -> None:
-    work_id = engine._running()
+    work_id = engine.at("running")
     assert engine.finish(work_id, outcome, result=b'"once"') == []
     first = engine.events(work_id)
     assert engine.finish(work_id, outcome, result=b'"twice"') == []
@@ -167,7 +167,7 @@ def test_an_accepted_report_is_accepted_again_whatever_happened_since(
 
 
 def test_a_second_report_that_says_something_else_is_refused(engine: Engine) -> None:
-    work_id = engine._success()
+    work_id = engine.at("success")
     lost = engine.finish(work_id, Outcome.FAILURE)
     assert lost == [Lost(work_id, 1, "the attempt is over: state success, because done")]
     assert engine.state(work_id) == "success"
@@ -195,7 +195,7 @@ def test_the_attempts_of_a_lost_worker_end_at_once_and_those_of_others_go_on(
     )  # fmt: skip
     mine = engine.submit_many(2)
     engine.claim(2, holder=worker_id)
-    other = engine._running()
+    other = engine.at("running")
     stopping = mine[1]
     engine.cancel(stopping)
     assert engine.do(workers.lost, worker_id, actor="w1", why="killed by signal 9") == 2
@@ -221,7 +221,7 @@ def test_the_clock_may_be_set_back_without_ending_a_lease(engine: Engine) -> Non
 def test_nothing_of_a_bulk_report_is_kept_when_its_transaction_fails(
     database: Database, engine: Engine
 ) -> None:
-    work_id = engine._running()
+    work_id = engine.at("running")
 
     def finish_and_fail(connection: Connection) -> None:
         works.finish(connection, [Ending(work_id, 1, Outcome.SUCCESS)], holder="w1")
