@@ -6,8 +6,6 @@ import asyncio
 import glob
 import io
 import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol, TypeAlias, cast
 
 from longshore.errors import InvalidRequest, TooLarge
-from longshore.limits import MULTIPART_FILE_BYTES, NAME_CHARACTERS, PART_BYTES
+from longshore.limits import MULTIPART_FILE_BYTES, NAME_CHARACTERS
 
 CHUNK_BYTES: Final = 256 * 1024
 FilePath: TypeAlias = "str | os.PathLike[str]"
@@ -109,7 +107,7 @@ def source_of(content: FileContent, name: str | None = None) -> Source:
 
     Raises:
         InvalidRequest: there is no such file, it has no name or one that is too long, or it is
-            open as text.
+            open as text or cannot be read again.
         TooLarge: the file is above limits.MULTIPART_FILE_BYTES.
     """
     if isinstance(content, str | os.PathLike):
@@ -197,11 +195,10 @@ def _of_stream(stream: BinaryIO, name: str | None) -> Source:
         name = Path(own_name).name
     checked_name = _name(name)
     if not (hasattr(stream, "seekable") and stream.seekable()):
-        # A pipe cannot be read again for another attempt, so it is kept aside first.
-        kept = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=PART_BYTES))  # noqa: SIM115
-        shutil.copyfileobj(stream, kept)
-        kept.seek(0)
-        stream = kept
+        raise InvalidRequest(
+            f"{stream!r} cannot be read a second time, which an upload may need to. Read it first: "
+            "add_file(stream.read(), name=...)."
+        )
     start = stream.tell()
     size_bytes = stream.seek(0, os.SEEK_END) - start
     window = _Window(stream, start)

@@ -1,0 +1,144 @@
+"""The public surface of the SDK: its names, its two colours, and its types in a user's program."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import longshore
+from longshore import sdk
+
+ROOT = Path(__file__).resolve().parents[2]
+
+EXPORTED = """
+    App AppVersion AsyncBatch AsyncClient AsyncDeletion AsyncDeployment AsyncJob AsyncRun
+    AuditEntry Batch BatchInfo Cancelled Client Connection Counts Deletion Deployment
+    DeploymentChanges DeploymentInfo Diagnosis Event FileCounts FileMetadata Hold Identity Job
+    JobInfo JobState Key LogLine NewKey Node Queue Removed ResultDocument ResultField ResultFile
+    Retention Run RunFilters RunInfo RunOptions RunResults RunStatus Why Work WorkState Worker
+    find_connection
+"""
+
+PROGRAM = """
+from __future__ import annotations
+
+from datetime import datetime
+from typing import assert_type
+
+import longshore
+from longshore import sdk
+
+
+def blocking() -> None:
+    with longshore.Client("http://127.0.0.1:8400", "ls_key", timeout_s=5) as client:
+        batch = client.batches.create("scans").add_files(["a.jpg", "b.jpg"])
+        assert_type(batch, sdk.Batch)
+        assert_type(batch.created_at, datetime | None)
+        run = client.run("Meal Receipt", batch=batch, tags=["march"]).wait(timeout_s=60)
+        assert_type(run, sdk.Run)
+        assert_type(run.status, sdk.RunStatus)
+        for file in run.results():
+            for document in file.documents:
+                for field in document.fields:
+                    assert_type(field.value, str | None)
+        assert_type(run.delete(input=False).wait().rows, int)
+        assert_type(client.runs.list(status="FAILED"), list[sdk.Run])
+        for line in client.logs(run.id, follow=True):
+            assert_type(line, sdk.LogLine)
+
+
+async def waiting() -> None:
+    async with longshore.AsyncClient() as client:
+        run = await client.run("Meal Receipt", files="*.jpg")
+        assert_type(await run.wait(), sdk.AsyncRun)
+        assert_type(await (await run.delete()).wait(), sdk.Removed)
+        async for line in client.logs(run.id):
+            assert_type(line.text, str)
+
+
+def mistakes(client: longshore.Client) -> None:
+    client.run("Meal Receipt", files="*.jpg", tag=["x"])  # error: call-arg
+    client.run(files="*.jpg")  # error: call-arg
+    client.batches.get("7")  # error: arg-type
+    client.runs.list(since="yesterday")  # error: arg-type
+"""
+
+
+def test_the_public_names_change_only_on_purpose() -> None:
+    assert sorted(sdk.__all__) == sorted(EXPORTED.split())
+    assert all(hasattr(sdk, name) for name in sdk.__all__)
+
+
+def test_the_package_gives_the_clients() -> None:
+    assert longshore.Client is sdk.Client
+    assert longshore.AsyncClient is sdk.AsyncClient
+
+
+@pytest.mark.parametrize("name", ["Client", "Batch", "Run", "Job", "Deletion", "Deployment"])
+def test_both_colours_have_the_same_members_and_parameters(name: str) -> None:
+    blocking = dict(_members(getattr(sdk, name)))
+    waiting = dict(_members(getattr(sdk, f"Async{name}")))
+    waiting = {"close" if key == "aclose" else key: value for key, value in waiting.items()}
+    assert blocking == waiting
+
+
+def _members(kind: type) -> list[tuple[str, list[str]]]:
+    return [
+        (name, list(inspect.signature(value).parameters) if callable(value) else [])
+        for name, value in vars(kind).items()
+        if not name.startswith("_")
+    ]
+
+
+def test_every_public_method_says_what_it_does() -> None:
+    kinds = [kind for name in sdk.__all__ if inspect.isclass(kind := getattr(sdk, name))]
+    silent = [
+        f"{kind.__name__}.{name}"
+        for kind in kinds
+        if kind.__module__.startswith("longshore.sdk")
+        for name, value in vars(kind).items()
+        if not name.startswith("_")
+        and (inspect.isfunction(value) or isinstance(value, property))
+        and not inspect.getdoc(value)
+    ]
+    assert silent == []
+
+
+def test_the_blocking_colour_is_what_the_tool_generates() -> None:
+    result = subprocess.run(
+        [sys.executable, "tools/unasync.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_a_users_program_is_checked_by_mypy(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    result = subprocess.run(
+        [
+            *(sys.executable, "-m", "mypy", "--strict", "--config-file="),
+            f"--cache-dir={tmp_path / 'cache'}",
+            program.name,
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.findall(r"^program\.py:(\d+): error: .*\[([\w-]+)\]$", result.stdout, re.MULTILINE)
+    expected = [
+        (str(number), mark[1])
+        for number, line in enumerate(PROGRAM.splitlines(), start=1)
+        if (mark := re.search(r"# error: ([\w-]+)$", line))
+    ]
+    assert found == expected, result.stdout + result.stderr
