@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Final, Self
 
 from longshore.limits import PAGE_ROWS
+from longshore.sdk._async.files import all_nodes
 from longshore.sdk._async.jobs import AsyncJob
 from longshore.sdk._async.transport import AsyncTransport
 from longshore.sdk._async.uploads import upload_all
 from longshore.sdk._calls import APPS, Call, creating, segment, without_none
-from longshore.sdk._pages import BatchPage, NodePage
+from longshore.sdk._pages import BatchPage
 from longshore.sdk._sources import FileContent, FilePaths, source_of, sources_of
 from longshore.sdk.records import BatchInfo, Node, known
 from longshore.wire.apps import Batch as CreatedBatch
@@ -105,17 +106,7 @@ class AsyncBatch:
         Raises:
             NotFound: there is no such batch (any more).
         """
-        nodes: builtins.list[Node] = []
-        token: str | None = None
-        while True:
-            query = {"page_size": PAGE_ROWS, "start_token": token}
-            page = await self._transport.fetch(
-                Call("GET", f"{self._path}/files", query=query), NodePage
-            )
-            nodes.extend(page.nodes)
-            token = page.next_page_token
-            if not page.has_more or token is None:
-                return nodes
+        return await all_nodes(self._transport, f"{self._path}/files", {})
 
     async def delete_file(self, name: str) -> None:
         """Delete one file of the batch; one that is not there is no error.

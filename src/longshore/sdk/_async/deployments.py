@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import Final, Self, Unpack
 
+from longshore.limits import PAGE_ROWS
 from longshore.sdk._async.batches import AsyncBatch
 from longshore.sdk._async.inputs import check_one_input, new_batch
 from longshore.sdk._async.runs import AsyncRun, input_body
@@ -173,6 +174,12 @@ class AsyncDeployments:
         return AsyncDeployment(self._transport, id)
 
     async def list(self) -> builtins.list[AsyncDeployment]:
-        """Return all deployments."""
-        page = await self._transport.fetch(Call("GET", _PATH), DeploymentPage)
-        return [AsyncDeployment(self._transport, info.id, info) for info in page.deployments]
+        """Return all deployments, the newest first."""
+        found: builtins.list[AsyncDeployment] = []
+        while True:
+            query = {"limit": PAGE_ROWS, "offset": len(found)}
+            page = await self._transport.fetch(Call("GET", _PATH, query=query), DeploymentPage)
+            some = page.deployments
+            found.extend(AsyncDeployment(self._transport, info.id, info) for info in some)
+            if len(some) < PAGE_ROWS:
+                return found

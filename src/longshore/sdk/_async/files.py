@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from longshore.errors import InvalidRequest
+from longshore.limits import PAGE_ROWS
 from longshore.sdk._async.jobs import AsyncJob
 from longshore.sdk._async.transport import AsyncTransport
 from longshore.sdk._calls import APPS, Call, job_id_of, segment
@@ -104,8 +105,22 @@ class AsyncFiles:
         Raises:
             NotFound: there is no such folder.
         """
-        call = Call("GET", _path(path), query={"expect-node-type": "folder"})
-        return builtins.list((await self._transport.fetch(call, NodePage)).nodes)
+        return await all_nodes(self._transport, _path(path), {"expect-node-type": "folder"})
+
+
+async def all_nodes(
+    transport: AsyncTransport, path: str, query: Mapping[str, str]
+) -> builtins.list[Node]:
+    """Return the files and folders of a listing, all pages of it."""
+    nodes: builtins.list[Node] = []
+    token: str | None = None
+    while True:
+        page_query = {**query, "page_size": PAGE_ROWS, "start_token": token}
+        page = await transport.fetch(Call("GET", path, query=page_query), NodePage)
+        nodes.extend(page.nodes)
+        token = page.next_page_token
+        if not page.has_more or token is None:
+            return nodes
 
 
 def _path(path: str) -> str:

@@ -9,8 +9,9 @@ from typing import Final, Self
 
 from longshore.limits import PAGE_ROWS
 from longshore.sdk._calls import APPS, Call, creating, segment, without_none
-from longshore.sdk._pages import BatchPage, NodePage
+from longshore.sdk._pages import BatchPage
 from longshore.sdk._sources import FileContent, FilePaths, source_of, sources_of
+from longshore.sdk._sync.files import all_nodes
 from longshore.sdk._sync.jobs import Job
 from longshore.sdk._sync.transport import Transport
 from longshore.sdk._sync.uploads import upload_all
@@ -106,15 +107,7 @@ class Batch:
         Raises:
             NotFound: there is no such batch (any more).
         """
-        nodes: builtins.list[Node] = []
-        token: str | None = None
-        while True:
-            query = {"page_size": PAGE_ROWS, "start_token": token}
-            page = self._transport.fetch(Call("GET", f"{self._path}/files", query=query), NodePage)
-            nodes.extend(page.nodes)
-            token = page.next_page_token
-            if not page.has_more or token is None:
-                return nodes
+        return all_nodes(self._transport, f"{self._path}/files", {})
 
     def delete_file(self, name: str) -> None:
         """Delete one file of the batch; one that is not there is no error.

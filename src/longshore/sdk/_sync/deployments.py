@@ -6,6 +6,7 @@ from __future__ import annotations
 import builtins
 from typing import Final, Self, Unpack
 
+from longshore.limits import PAGE_ROWS
 from longshore.sdk._calls import APPS, Call, creating, segment, without_none
 from longshore.sdk._pages import DeploymentPage
 from longshore.sdk._sources import FilePaths
@@ -172,6 +173,12 @@ class Deployments:
         return Deployment(self._transport, id)
 
     def list(self) -> builtins.list[Deployment]:
-        """Return all deployments."""
-        page = self._transport.fetch(Call("GET", _PATH), DeploymentPage)
-        return [Deployment(self._transport, info.id, info) for info in page.deployments]
+        """Return all deployments, the newest first."""
+        found: builtins.list[Deployment] = []
+        while True:
+            query = {"limit": PAGE_ROWS, "offset": len(found)}
+            page = self._transport.fetch(Call("GET", _PATH, query=query), DeploymentPage)
+            some = page.deployments
+            found.extend(Deployment(self._transport, info.id, info) for info in some)
+            if len(some) < PAGE_ROWS:
+                return found
