@@ -2,6 +2,8 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# The theme advertises its successor in each build otherwise.
+export NO_MKDOCS_2_WARNING := 1
 
 VENV ?= .venv
 BIN := $(VENV)/bin

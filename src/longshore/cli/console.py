@@ -43,9 +43,9 @@ def printable(value: object) -> str:
     )
 
 
-def out(text: str = "") -> None:
+def out(text: str = "", *, end: str = "\n") -> None:
     """Write one line to standard output."""
-    print(text)
+    print(text, end=end)
 
 
 def note(text: str) -> None:

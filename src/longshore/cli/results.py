@@ -13,6 +13,7 @@ import typer
 from longshore.cli.connecting import ServerOption, open_client
 from longshore.cli.console import Column, emit_json, out, table
 
+_LINE_END = "\r\n"  # as RFC 4180 has it; with it, a lone return inside a cell is quoted
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -48,7 +49,7 @@ def results(
         return
     rows = found.to_rows()
     if output is Format.csv:
-        out(as_csv(rows).removesuffix("\n"))
+        out(as_csv(rows).removesuffix(_LINE_END), end=_LINE_END)
         return
     columns = [Column(key, key) for key in (rows[0] if rows else ())]
     table(rows, columns, empty="The run has no results: no file of it had a document.")
@@ -62,7 +63,7 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """
     buffer = io.StringIO()
     names = list(rows[0]) if rows else []
-    writer = csv.writer(buffer, lineterminator="\n")
+    writer = csv.writer(buffer, lineterminator=_LINE_END)
     writer.writerow(_harmless(names))
     for row in rows:
         writer.writerow(_harmless(row.get(name) for name in names))

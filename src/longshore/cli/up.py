@@ -16,6 +16,23 @@ if TYPE_CHECKING:
     from longshore.server.run import ReadyInfo
 
 
+NoWorkerOption = Annotated[
+    bool, typer.Option("--no-worker", help="Start no worker beside the server.")
+]
+AppsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--app",
+        metavar="MODULE_OR_FILE",
+        help="What the worker beside the server serves; repeatable.",
+    ),
+]
+SlotsOption = Annotated[
+    int | None,
+    typer.Option("--slots", min=1, help="Slots of that worker; default is one per processor."),
+]
+
+
 def up(
     data: Annotated[
         Path | None,
@@ -44,21 +61,9 @@ def up(
         int | None,
         typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes any [8400]."),
     ] = None,
-    no_worker: Annotated[
-        bool, typer.Option("--no-worker", help="Start no worker beside the server.")
-    ] = False,
-    apps: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--app",
-            metavar="MODULE_OR_FILE",
-            help="What the worker beside the server serves; repeatable.",
-        ),
-    ] = None,
-    slots: Annotated[
-        int | None,
-        typer.Option("--slots", min=1, help="Slots of that worker; default is one per processor."),
-    ] = None,
+    no_worker: NoWorkerOption = False,
+    apps: AppsOption = None,
+    slots: SlotsOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print address and stores as one line of JSON.")
     ] = False,
