@@ -20,6 +20,7 @@ from longshore.storage import now_us
 from longshore.surfaces.apps import deletions, files, naming, scopes, tokens
 from longshore.surfaces.apps.deletions import WHOLE
 from longshore.surfaces.apps.files import DriveFile
+from longshore.surfaces.apps.naming import DrivePath
 from longshore.surfaces.apps.tables import app_runs, batches
 from longshore.wire import apps as wire
 
@@ -264,7 +265,7 @@ def delete(connection: Connection, principal: Principal, batch_id: int) -> wire.
         NotFound: the key reaches no such batch and none was deleted.
         Conflict: a run over it is not finished.
     """
-    target = f"batch:{batch_id}"
+    target = deletion_target(batch_id)
     known = deletions.find(connection, principal.organisation_id, target, WHOLE)
     if known is not None:
         job_id = deletions.resume(connection, known, actor=principal.key_name)
@@ -280,6 +281,20 @@ def delete(connection: Connection, principal: Principal, batch_id: int) -> wire.
         connection, batch.organisation_id, target, WHOLE, job, actor=principal.key_name
     )
     return wire.DeletionJob(job_id=started.work_id)
+
+
+def deletion_target(batch_id: int) -> str:
+    """Return the name under which the deletion of a batch is kept."""
+    return f"batch:{batch_id}"
+
+
+def refuse_folder(path: DrivePath) -> None:
+    """Raise InvalidRequest for an output folder among those that are kept for batches."""
+    if path.rest.split("/")[0] == FOLDER:
+        raise InvalidRequest(
+            f"output_dir lies in {FOLDER!r}, which is kept for the files of batches. Choose "
+            "another folder."
+        )
 
 
 def refuse_used(connection: Connection, batch: Batch, *, except_run: str | None = None) -> None:

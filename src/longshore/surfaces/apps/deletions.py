@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, insert, select, update
 
 from longshore.access import Principal
-from longshore.edge.jobs import SYSTEM
+from longshore.edge.jobs import JOB_MEMORY_S, SYSTEM, system_queue
 from longshore.engine import queues, works
 from longshore.engine.works import NewWork, State
 from longshore.errors import NotFound
@@ -22,9 +22,6 @@ from longshore.surfaces.apps import files
 from longshore.surfaces.apps.files import Gone
 from longshore.surfaces.apps.tables import deletions
 from longshore.wire.apps import JobState, JobStatus
-
-JOB_MEMORY_S: Final = 7 * 24 * 3600.0
-"""How long a finished job can be asked about, in seconds."""
 
 WHOLE: Final = "all"
 """The part of a target that is deleted in one piece."""
@@ -56,14 +53,7 @@ def submit_job(
     attempts_max: int | None = None,
 ) -> str:
     """Queue a job that the server runs itself, after `requires` have ended; return its id."""
-    queue_id = queues.ensure(
-        connection,
-        organisation_id=organisation_id,
-        surface=SYSTEM,
-        name=SYSTEM,
-        attempts_max=20,
-        retention_s=JOB_MEMORY_S,
-    )
+    queue_id = system_queue(connection, organisation_id)
     work = NewWork(
         queue_id,
         json.dumps(payload).encode(),

@@ -79,10 +79,12 @@ def page(
     after: str = "",
     at_least: str = "",
     limit: int,
+    lock: bool = False,
 ) -> list[DriveFile]:
     """Return files at any depth below `folder`, in the order of their paths.
 
-    Only those whose path sorts behind `after` and not before `at_least`.
+    Only those whose path sorts behind `after` and not before `at_least`. With `lock`, none of
+    them is replaced or deleted before this transaction ends.
     """
     query = (
         select(*_COLUMNS)
@@ -95,6 +97,8 @@ def page(
         .order_by(drive_files.c.path)
         .limit(limit)
     )
+    if lock:
+        query = query.with_for_update(read=True)
     return [_file(row) for row in connection.execute(query)]
 
 
@@ -127,7 +131,7 @@ def attach(
     only_new: bool = False,
 ) -> None:
     """Do what `write` does, for a blob that is stored already."""
-    _check_place(connection, organisation_id, path)
+    check_place(connection, organisation_id, path)
     values = {
         "blob_id": new.blob_id,
         "size_bytes": new.size_bytes,
@@ -203,17 +207,8 @@ def release(connection: Connection, blob_ids: Collection[str]) -> Gone:
     return Gone(0, free, artifacts.discard(connection, free).size_bytes)
 
 
-def _remove(connection: Connection, chosen: ColumnElement[bool]) -> Gone:
-    blob_ids = list(
-        connection.execute(
-            delete(drive_files).where(chosen).returning(drive_files.c.blob_id)
-        ).scalars()
-    )
-    return Gone(rows=len(blob_ids)) + release(connection, blob_ids)
-
-
-def _check_place(connection: Connection, organisation_id: str, path: str) -> None:
-    """Refuse a path that would make one name both a file and a folder."""
+def check_place(connection: Connection, organisation_id: str, path: str) -> None:
+    """Raise Conflict for a path that would make one name both a file and a folder."""
     if page(connection, organisation_id, path, limit=1):
         raise Conflict(
             f"{path!r} is a folder. Choose another name, or delete the files in it first."
@@ -230,6 +225,15 @@ def _check_place(connection: Connection, organisation_id: str, path: str) -> Non
         raise Conflict(
             f"{blocking!r} is a file, so nothing can lie below it. Choose another folder."
         )
+
+
+def _remove(connection: Connection, chosen: ColumnElement[bool]) -> Gone:
+    blob_ids = list(
+        connection.execute(
+            delete(drive_files).where(chosen).returning(drive_files.c.blob_id)
+        ).scalars()
+    )
+    return Gone(rows=len(blob_ids)) + release(connection, blob_ids)
 
 
 def _file(row: Row[Any]) -> DriveFile:
