@@ -12,6 +12,9 @@ from typing import Any
 
 import msgspec
 
+# A union of Raw and None accepts only null, so that the absent result has to be a Raw as well.
+NO_RESULT = msgspec.Raw(b"null")
+
 
 class AppOffer(msgspec.Struct, frozen=True, kw_only=True):
     """An app version that a worker can run."""
@@ -143,8 +146,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     work_id: str
     attempt: int
     outcome: Outcome
-    result: msgspec.Raw | None = None
-    """JSON of the result, for SUCCESS."""
+    result: msgspec.Raw = NO_RESULT
+    """JSON of the result, for SUCCESS; null for all others."""
     error: AttemptError | None = None
     retry_delay_s: float | None = None
     """Delay before the next attempt where user code asked for one, in seconds."""
@@ -180,6 +183,12 @@ class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     worker_id: str
     lines: list[LogLine]
+
+
+class Goodbye(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /longshore/v1/worker/leave: the worker ends and holds nothing any more."""
+
+    worker_id: str
 
 
 class AppFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -252,3 +261,5 @@ class AppResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     documents: list[AppDocument]
     pdf_blob_id: str | None = None
     """The post-processed PDF, uploaded by POST /longshore/v1/blobs, where the run asked for it."""
+    pdf_size_bytes: int | None = None
+    pdf_sha256: str | None = None

@@ -86,9 +86,14 @@ class Field:
                 f"Field {self.name!r}: value must be text or None, not "
                 f"{type(self.value).__name__}. Convert it with str() or format it yourself."
             )
-        for label, number in (("confidence", self.confidence), ("ocr_confidence", self.ocr_confidence)):
+        for label, number in (
+            ("confidence", self.confidence),
+            ("ocr_confidence", self.ocr_confidence),
+        ):
             if number is not None and not 0.0 <= number <= 1.0:
-                raise ValueError(f"Field {self.name!r}: {label} is {number}; it must lie in 0 to 1.")
+                raise ValueError(
+                    f"Field {self.name!r}: {label} is {number}; it must lie in 0 to 1."
+                )
         if self.box is not None:
             left, top, right, bottom = self.box
             if not all(math.isfinite(edge) for edge in self.box) or right < left or bottom < top:

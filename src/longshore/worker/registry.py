@@ -120,7 +120,7 @@ def setup(function: _Setup) -> _Setup:
     return function
 
 
-def _check_text(label: str, value: str) -> None:
+def _check_text(label: str, value: object) -> None:
     if not isinstance(value, str) or not value.strip() or len(value) > NAME_CHARACTERS:
         raise ConfigurationError(
             f"longshore.app: {label} must be text of 1 to {NAME_CHARACTERS} characters, "
@@ -128,7 +128,7 @@ def _check_text(label: str, value: str) -> None:
         )
 
 
-def _check_function(function: Callable[..., object]) -> None:
+def _check_function(function: object) -> None:
     if not callable(function) or inspect.iscoroutinefunction(function):
         raise ConfigurationError(
             f"longshore.app: {function!r} must be a plain function; the worker runs it in a "

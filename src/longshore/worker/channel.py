@@ -1,0 +1,209 @@
+"""Messages over pipes between the worker and its own processes.
+
+A frame is the length of its body as 4 bytes, big-endian, and a JSON body (msgspec). The pipes are
+inherited descriptors of their own, never stdin or stdout, so nothing that user code prints can
+get between two frames.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from longshore.wire.worker import NO_RESULT, AppOffer, AttemptError, Held, Lost, Outcome
+
+_HEADER = struct.Struct(">I")
+_CHUNK_BYTES = 1 << 18
+
+
+class Begin(msgspec.Struct, frozen=True, tag="begin"):
+    """To a child, first: what to load and how much memory it may take (0: no limit)."""
+
+    modules: list[str]
+    memory_limit_bytes: int
+
+
+class Run(msgspec.Struct, frozen=True, tag="run"):
+    """To a child: run one work. `path` is its local input, `directory` its own scratch space."""
+
+    work_id: str
+    attempt: int
+    surface: str
+    payload: msgspec.Raw
+    path: str
+    directory: str
+
+
+class Quit(msgspec.Struct, frozen=True, tag="quit"):
+    """To a child that is idle: end by yourself."""
+
+
+class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
+    """From a child: the modules are imported; this is what they offer."""
+
+    apps: list[AppOffer]
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """From a child: set-up is done."""
+
+
+class Broken(msgspec.Struct, frozen=True, tag="broken"):
+    """From a child: importing or set-up failed; it ends now."""
+
+    message: str
+    traceback: str = ""
+
+
+class Note(msgspec.Struct, frozen=True, tag="note"):
+    """From a child: a line for the log of the running work, by the worker itself."""
+
+    text: str
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """From a child: how the work ended. `pdf` names a file to upload with the result."""
+
+    work_id: str
+    attempt: int
+    outcome: Outcome
+    result: msgspec.Raw = NO_RESULT
+    error: AttemptError | None = None
+    retry_delay_s: float | None = None
+    pdf: str | None = None
+
+
+class Identity(msgspec.Struct, frozen=True, tag="identity"):
+    """To the heartbeat: for whom to renew, where, and what to remove if the worker dies."""
+
+    url: str
+    key: str
+    worker_id: str
+    lease_s: float
+    directory: str
+
+
+class Hold(msgspec.Struct, frozen=True, tag="hold"):
+    """To the heartbeat: renew these leases from now on."""
+
+    leases: list[Held]
+
+
+class Release(msgspec.Struct, frozen=True, tag="release"):
+    """To the heartbeat: these leases are over."""
+
+    leases: list[Held]
+
+
+class Guard(msgspec.Struct, frozen=True, tag="guard"):
+    """To the heartbeat: kill this process group if the worker dies."""
+
+    group: int
+
+
+class Unguard(msgspec.Struct, frozen=True, tag="unguard"):
+    """To the heartbeat: this process group is gone."""
+
+    group: int
+
+
+class GivenUp(msgspec.Struct, frozen=True, tag="given_up"):
+    """From the heartbeat: the server wants these leases given up."""
+
+    lost: list[Lost]
+
+
+class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
+    """From the heartbeat: the server does not know this worker (any more)."""
+
+    worker_id: str
+
+
+ToChild = Begin | Run | Quit
+FromChild = Loaded | Ready | Broken | Note | Finished
+ToHeartbeat = Identity | Hold | Release | Guard | Unguard
+FromHeartbeat = GivenUp | Unknown
+
+Message = TypeVar("Message")
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """Return the frame of a message."""
+    body = msgspec.json.encode(message)
+    return _HEADER.pack(len(body)) + body
+
+
+class Decoder(Generic[Message]):
+    """Turns a stream of bytes into messages; frames may arrive in any pieces."""
+
+    def __init__(self, kind: Any) -> None:
+        """Decode messages of `kind`, a union of the structs above."""
+        self._decoder = msgspec.json.Decoder(kind)
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Take more bytes and return the messages that are complete now."""
+        self._buffer += data
+        messages: list[Message] = []
+        start = 0
+        while len(self._buffer) - start >= _HEADER.size:
+            (length,) = _HEADER.unpack_from(self._buffer, start)
+            end = start + _HEADER.size + length
+            if len(self._buffer) < end:
+                break
+            # bytes() copies, so that a Raw inside the message outlives this buffer.
+            messages.append(self._decoder.decode(bytes(self._buffer[start + _HEADER.size : end])))
+            start = end
+        del self._buffer[:start]
+        return messages
+
+
+class Receiver(Generic[Message]):
+    """The blocking reading end of a pipe."""
+
+    def __init__(self, descriptor: int, kind: Any) -> None:
+        """Read messages of `kind` from `descriptor`."""
+        self._descriptor = descriptor
+        self._decoder: Decoder[Message] = Decoder(kind)
+        self._waiting: list[Message] = []
+
+    def receive(self) -> Message:
+        """Return the next message.
+
+        Raises:
+            EOFError: the other side has closed the pipe or died.
+        """
+        while not self._waiting:
+            data = os.read(self._descriptor, _CHUNK_BYTES)
+            if not data:
+                raise EOFError
+            self._waiting = self._decoder.feed(data)
+        return self._waiting.pop(0)
+
+
+class Sender:
+    """The blocking writing end of a pipe; any thread may send."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Write to `descriptor`."""
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+
+    def send(self, message: msgspec.Struct) -> None:
+        """Write a whole message.
+
+        Raises:
+            BrokenPipeError: the other side has closed the pipe or died.
+        """
+        self.send_frame(encode(message))
+
+    def send_frame(self, frame: bytes) -> None:
+        """Write a frame made by `encode`."""
+        left = memoryview(frame)
+        with self._lock:
+            while left:
+                left = left[os.write(self._descriptor, left) :]

@@ -1,0 +1,142 @@
+"""A slot's process: `python -m longshore.worker.child COMMANDS EVENTS PARENT`.
+
+COMMANDS and EVENTS are inherited descriptors of pipes, PARENT is the worker's process id. The
+process lives for many works. It leads a process group of its own, and takes the whole group
+with it when the worker goes away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import io
+import os
+import queue
+import resource
+import signal
+import sys
+import threading
+import traceback
+
+from longshore.errors import ConfigurationError
+from longshore.worker import memory
+from longshore.worker.apps import offers
+from longshore.worker.channel import (
+    Begin,
+    Broken,
+    Finished,
+    Loaded,
+    Note,
+    Quit,
+    Ready,
+    Receiver,
+    Run,
+    Sender,
+    ToChild,
+)
+from longshore.worker.execution import execute
+from longshore.worker.loading import load
+from longshore.worker.registry import Registry
+from longshore.worker.texts import clean_line, clean_tail
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str]) -> int:
+    """Serve one slot until told to quit; return the exit status."""
+    commands, events, parent = (int(argument) for argument in arguments)
+    for descriptor in (commands, events):
+        os.set_inheritable(descriptor, False)
+    _end_with(parent)
+    _prepare_streams()
+    receiver: Receiver[ToChild] = Receiver(commands, ToChild)
+    sender = Sender(events)
+    begin = receiver.receive()
+    assert isinstance(begin, Begin)
+    inbox: queue.SimpleQueue[ToChild] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(receiver, inbox), name="control", daemon=True).start()
+    memory.set_limit(begin.memory_limit_bytes)
+    registry = _set_up(begin, sender)
+    if registry is None:
+        return 1
+    _serve(registry, begin.memory_limit_bytes, inbox, sender)
+    return 0
+
+
+def _end_with(parent: int) -> None:
+    """Be killed by the kernel when the worker dies, where the kernel can do that."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    # The worker may have died before the request was in place.
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def _prepare_streams() -> None:
+    """Make what user code prints leave at the end of each line, whatever it contains."""
+    for stream in (sys.stdout, sys.stderr):
+        assert isinstance(stream, io.TextIOWrapper)
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    # A segmentation fault then leaves a Python traceback in the log of the work.
+    faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def _listen(receiver: Receiver[ToChild], inbox: queue.SimpleQueue[ToChild]) -> None:
+    """Pass commands on; when the worker is gone, end this process and all that it started."""
+    with contextlib.suppress(EOFError):
+        while True:
+            inbox.put(receiver.receive())
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _set_up(begin: Begin, sender: Sender) -> Registry | None:
+    try:
+        registry = load(begin.modules)
+        sender.send(Loaded(offers(registry)))
+        for function in registry.setups:
+            function()
+    except ConfigurationError as error:
+        cause = error.__cause__
+        trace = "" if cause is None else "".join(traceback.format_exception(cause))
+        sender.send(Broken(error.message, clean_tail(trace)))
+        return None
+    # Set-up is user code too: whatever it raises is told to the worker.
+    except BaseException as error:  # noqa: BLE001
+        message = f"Set-up failed: {type(error).__name__}: {clean_line(str(error))}"
+        sender.send(Broken(message, clean_tail(traceback.format_exc())))
+        return None
+    sender.send(Ready())
+    return registry
+
+
+def _serve(
+    registry: Registry, limit_bytes: int, inbox: queue.SimpleQueue[ToChild], sender: Sender
+) -> None:
+    def note(text: str) -> None:
+        sender.send(Note(clean_line(text)))
+
+    while not isinstance(command := inbox.get(), Quit):
+        assert isinstance(command, Run)
+        finished = execute(registry, command, note, memory_limit_bytes=limit_bytes)
+        _flush_streams()
+        _send_finished(sender, finished)
+
+
+def _flush_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        # User code may have closed or replaced them; the result matters more.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+
+
+def _send_finished(sender: Sender, finished: Finished) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        sender.send(finished)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

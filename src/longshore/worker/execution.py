@@ -1,0 +1,96 @@
+"""Running one work and telling how it ended, in a child process or in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from longshore.errors import ConfigurationError, Reject, RetryLater
+from longshore.limits import JSON_BODY_BYTES
+from longshore.wire.worker import AttemptError, Outcome
+from longshore.worker import memory
+from longshore.worker.apps import run_app
+from longshore.worker.channel import Finished, Run
+from longshore.worker.registry import Registry
+from longshore.worker.texts import attempt_error
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What a runner made: the JSON of the result, and a file to upload with it."""
+
+    result: bytes
+    pdf: str | None = None
+
+
+Note = Callable[[str], None]
+"""Writes a line of the worker's own into the log of the running work."""
+
+Runner = Callable[[Registry, Run, Note], Product]
+
+
+def _run_app(registry: Registry, run: Run, note: Note) -> Product:
+    result, pdf = run_app(registry, run, note)
+    return Product(result, pdf)
+
+
+RUNNERS: dict[str, Runner] = {"apps": _run_app}
+"""By the surface that a work belongs to."""
+
+
+def execute(registry: Registry, run: Run, note: Note, *, memory_limit_bytes: int = 0) -> Finished:
+    """Run the user's function on one work; whatever it raises becomes the attempt's error."""
+    try:
+        product = _runner(run.surface)(registry, run, note)
+        _check_size(product)
+    except RetryLater as error:
+        return _ended(run, Outcome.FAILURE, attempt_error(error), retry_delay_s=error.delay_s)
+    except Reject as error:
+        return _ended(run, Outcome.REJECTED, attempt_error(error))
+    except MemoryError as error:
+        return _ended(run, Outcome.FAILURE, _out_of_memory(error, memory_limit_bytes))
+    except SystemExit as error:
+        message = f"The code called sys.exit({error.code!r}); return the documents instead."
+        return _ended(run, Outcome.FAILURE, attempt_error(error, message))
+    # The attempt's error is the place for what user code raises, KeyboardInterrupt included.
+    except BaseException as error:  # noqa: BLE001
+        return _ended(run, Outcome.FAILURE, attempt_error(error))
+    return Finished(
+        run.work_id,
+        run.attempt,
+        Outcome.SUCCESS,
+        result=msgspec.Raw(product.result),
+        pdf=product.pdf,
+    )
+
+
+def _runner(surface: str) -> Runner:
+    runner = RUNNERS.get(surface)
+    if runner is None:
+        raise ConfigurationError(
+            f"This worker cannot run works of surface {surface!r}, only of "
+            f"{', '.join(RUNNERS)}. Start a worker of the server's version."
+        )
+    return runner
+
+
+def _check_size(product: Product) -> None:
+    if len(product.result) > JSON_BODY_BYTES:
+        raise Reject(
+            f"The result has {len(product.result)} bytes of JSON; at most {JSON_BODY_BYTES} are "
+            "kept. Return fewer or shorter fields."
+        )
+
+
+def _out_of_memory(error: MemoryError, limit_bytes: int) -> AttemptError:
+    used = memory.describe(limit_bytes, memory.peak_rss_bytes())
+    detail = f" ({error})" if str(error) else ""
+    return attempt_error(error, f"Out of memory{detail}: {used}.")
+
+
+def _ended(
+    run: Run, outcome: Outcome, error: AttemptError, *, retry_delay_s: float | None = None
+) -> Finished:
+    return Finished(run.work_id, run.attempt, outcome, error=error, retry_delay_s=retry_delay_s)

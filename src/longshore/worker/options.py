@@ -1,0 +1,87 @@
+"""What a worker is told when it starts."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from longshore.errors import ConfigurationError
+from longshore.limits import CLAIM_WORKS, NAME_CHARACTERS
+
+Executor = Literal["process", "thread"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def default_name() -> str:
+    """Return host name and process id, which a person can find again."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def default_slots() -> int:
+    """Return the number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """How a worker runs.
+
+    Attributes:
+        modules: the user's modules, as dotted names or as paths of files.
+        url: address of the server, such as `http://127.0.0.1:8400`.
+        key: API key of role worker; never logged.
+        slots: how many works run at the same time.
+        executor: `process` runs each slot in a supervised child process; `thread` runs them in
+            threads of the worker, where a time limit, a cancellation and a memory limit cannot
+            stop the user's code, and a crash ends the worker.
+        name: what people know the worker by.
+        drain_s: how long a stop waits for running works before it hands them back, in seconds.
+        memory_limit_bytes: data that one child process may allocate; None means 80 % of the
+            machine's memory divided by the slots, 0 means no limit.
+        grace_s: time between asking a child process to end and killing it, in seconds.
+        log_level: least severe line that the worker writes to stderr about itself.
+    """
+
+    modules: Sequence[str]
+    url: str
+    key: str = field(repr=False)
+    slots: int = field(default_factory=default_slots)
+    executor: Executor = "process"
+    name: str = field(default_factory=default_name)
+    drain_s: float = 20.0
+    memory_limit_bytes: int | None = None
+    grace_s: float = 5.0
+    log_level: LogLevel = "info"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            ConfigurationError: no module, an address that is not http(s), a bad number or name.
+        """
+        if not self.modules:
+            raise ConfigurationError(
+                "A worker needs at least one module that registers something to run. "
+                "Give its dotted name or the path of its file."
+            )
+        if not self.url.startswith(("http://", "https://")):
+            raise ConfigurationError(
+                f"The server address {self.url!r} must start with http:// or https://."
+            )
+        if not 1 <= self.slots <= CLAIM_WORKS:
+            raise ConfigurationError(f"slots is {self.slots}; give 1 to {CLAIM_WORKS}.")
+        if self.executor not in ("process", "thread"):
+            raise ConfigurationError(f"executor is {self.executor!r}; give process or thread.")
+        if not 1 <= len(self.name) <= NAME_CHARACTERS:
+            raise ConfigurationError(
+                f"The worker's name must have 1 to {NAME_CHARACTERS} characters."
+            )
+        if self.drain_s < 0 or self.grace_s < 0 or (self.memory_limit_bytes or 0) < 0:
+            raise ConfigurationError(
+                "drain_s, grace_s and memory_limit_bytes must not be negative."
+            )

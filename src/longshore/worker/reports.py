@@ -1,0 +1,142 @@
+"""Telling the server how attempts ended, in bulk and until it answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from longshore.errors import InvalidRequest, LongshoreError, NotFound
+from longshore.limits import CLAIM_WORKS, REPORT_BODY_BYTES
+from longshore.wire.worker import Held, Outcome, Report, ReportAnswer, ReportRequest
+from longshore.worker.backoff import Backoff
+from longshore.worker.livelogs import LiveLogs
+from longshore.worker.transport import Transport
+
+_TIMEOUT_S = 60.0
+_LOGS_FIRST_S = 2.0
+# What a report takes beside its result and its error.
+_ENVELOPE_BYTES = 1_000
+
+
+class Reporter:
+    """Sends whatever reports wait in one request; the fence makes repeats safe."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        logs: LiveLogs,
+        *,
+        worker_id: Callable[[], str],
+        on_answered: Callable[[list[Held]], None],
+        on_unknown: Callable[[str], Awaitable[None]],
+        log: Any,
+    ) -> None:
+        """Report through `transport` as the worker that `worker_id` returns.
+
+        Args:
+            transport: to the server.
+            logs: sent first, so that the lines of an attempt are there when it ends.
+            worker_id: returns the present id.
+            on_answered: called with the leases whose reports need no more renewals.
+            on_unknown: awaited when the server does not know the worker's id.
+            log: takes notice of refused reports.
+        """
+        self._transport = transport
+        self._logs = logs
+        self._worker_id = worker_id
+        self._on_answered = on_answered
+        self._on_unknown = on_unknown
+        self._log = log
+        self._waiting: deque[Report] = deque()
+        self._some = asyncio.Event()
+        self._none = asyncio.Event()
+        self._none.set()
+
+    def add(self, report: Report) -> None:
+        """Queue a report."""
+        self._waiting.append(report)
+        self._none.clear()
+        self._some.set()
+
+    async def run(self) -> None:
+        """Send reports for ever; ends by being cancelled."""
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            while self._waiting:
+                await self._logs.flush(_LOGS_FIRST_S)
+                batch = self._next_batch()
+                await self._deliver(batch)
+            self._none.set()
+
+    async def flushed(self, timeout_s: float) -> int:
+        """Wait until all reports are answered; return how many are not after `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._none.wait()
+        except TimeoutError:
+            return max(len(self._waiting), 1)
+        return 0
+
+    def _next_batch(self) -> list[Report]:
+        batch: list[Report] = []
+        size = 0
+        while self._waiting and len(batch) < CLAIM_WORKS:
+            size += _size(self._waiting[0])
+            if batch and size > REPORT_BODY_BYTES // 2:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _deliver(self, batch: list[Report]) -> None:
+        """Send until answered; a batch that is refused is sent one by one."""
+        backoff = Backoff()
+        while True:
+            worker_id = self._worker_id()
+            request = ReportRequest(worker_id=worker_id, reports=batch)
+            try:
+                answer = await self._transport.post(
+                    "worker/report", request, ReportAnswer, timeout_s=_TIMEOUT_S
+                )
+            except NotFound:
+                await self._on_unknown(worker_id)
+            except InvalidRequest as error:
+                await self._refused(batch, error)
+                return
+            except LongshoreError as error:
+                self._log.debug("reports are not answered", count=len(batch), why=str(error))
+            else:
+                self._note(batch, answer)
+                return
+            await backoff.wait()
+
+    async def _refused(self, batch: list[Report], error: LongshoreError) -> None:
+        if len(batch) > 1:
+            for report in batch:
+                await self._deliver([report])
+            return
+        report = batch[0]
+        self._log.error("a report was refused", work=report.work_id, why=str(error))
+        self._on_answered([Held(report.work_id, report.attempt)])
+
+    def _note(self, batch: list[Report], answer: ReportAnswer) -> None:
+        outcomes = {(report.work_id, report.attempt): report.outcome for report in batch}
+        for lost in answer.lost:
+            outcome = outcomes.get((lost.work_id, lost.attempt))
+            if outcome is not Outcome.CANCELLED:
+                self._log.warning(
+                    "a report came too late and was dropped",
+                    work=lost.work_id,
+                    attempt=lost.attempt,
+                    outcome=str(outcome),
+                    why=lost.reason,
+                )
+        self._on_answered([Held(report.work_id, report.attempt) for report in batch])
+
+
+def _size(report: Report) -> int:
+    error = report.error
+    texts = 0 if error is None else 4 * (len(error.message) + len(error.traceback))
+    return len(bytes(report.result)) + texts + _ENVELOPE_BYTES

@@ -1,0 +1,223 @@
+"""The worker's HTTP: msgspec bodies to /longshore/v1, problems back as the errors of Longshore."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from longshore import errors
+
+_PREFIX = "/longshore/v1/"
+_CHUNK_BYTES = 1 << 18
+
+Answer = TypeVar("Answer")
+
+
+class _Problem(msgspec.Struct):
+    """The parts of an RFC 9457 answer that matter here."""
+
+    code: str = ""
+    detail: str = ""
+    request_id: str | None = None
+
+
+class StoredBlob(msgspec.Struct, frozen=True):
+    """The answer to an upload."""
+
+    blob_id: str
+    size_bytes: int
+    sha256: str
+
+
+class Transport:
+    """Calls of the worker's protocol, for the event loop."""
+
+    def __init__(self, url: str, key: str) -> None:
+        """Talk to the server at `url` with `key`; nothing is sent yet."""
+        self.url = url
+        self._client = httpx.AsyncClient(
+            base_url=_base(url), headers=_headers(key), trust_env=not _is_loopback(url)
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def post(
+        self, path: str, body: msgspec.Struct, answer: type[Answer], *, timeout_s: float
+    ) -> Answer:
+        """POST `body` to `path` and return the answer as `answer`.
+
+        Raises:
+            ServerUnreachable: no answer.
+            Unavailable: the server asks to try again.
+            LongshoreError: the error that the server names.
+        """
+        try:
+            response = await self._client.post(
+                path, content=msgspec.json.encode(body), timeout=timeout_s
+            )
+        except httpx.TransportError as error:
+            raise _unreachable(self.url, error) from error
+        return _decode(response, answer)
+
+    async def download(
+        self, blob_id: str, target: Path, *, sha256: str, size_bytes: int, timeout_s: float
+    ) -> None:
+        """Write a blob to `target`.
+
+        Raises:
+            CorruptData: what arrived is not what was stored.
+            ServerUnreachable, Unavailable, LongshoreError: as for `post`.
+        """
+        digest, received = hashlib.sha256(), 0
+        try:
+            async with self._client.stream(
+                "GET", f"blobs/{blob_id}", timeout=timeout_s
+            ) as response:
+                if response.status_code != httpx.codes.OK:
+                    await response.aread()
+                    raise _problem(response)
+                with target.open("wb") as file:
+                    async for chunk in response.aiter_bytes(_CHUNK_BYTES):
+                        digest.update(chunk)
+                        received += len(chunk)
+                        file.write(chunk)
+        except httpx.TransportError as error:
+            raise _unreachable(self.url, error) from error
+        if received != size_bytes or digest.hexdigest() != sha256:
+            raise errors.CorruptData(
+                f"File {blob_id} arrived with {received} bytes and SHA-256 {digest.hexdigest()}; "
+                f"stored were {size_bytes} bytes with {sha256}. Upload the file again.",
+                request_id=response.headers.get("x-request-id"),
+            )
+
+    async def upload(self, source: Path, *, media_type: str, timeout_s: float) -> StoredBlob:
+        """Store a file and return its blob.
+
+        Raises:
+            ServerUnreachable, Unavailable, LongshoreError: as for `post`.
+        """
+        try:
+            response = await self._client.post(
+                "blobs",
+                content=_chunks(source),
+                headers=_upload_headers(source, media_type),
+                timeout=timeout_s,
+            )
+        except httpx.TransportError as error:
+            raise _unreachable(self.url, error) from error
+        return _decode(response, StoredBlob)
+
+
+class BlockingTransport:
+    """The same calls for a process without an event loop."""
+
+    def __init__(self, url: str, key: str) -> None:
+        """Talk to the server at `url` with `key`; nothing is sent yet."""
+        self.url = url
+        self._client = httpx.Client(
+            base_url=_base(url), headers=_headers(key), trust_env=not _is_loopback(url)
+        )
+
+    def post(
+        self, path: str, body: msgspec.Struct, answer: type[Answer], *, timeout_s: float
+    ) -> Answer:
+        """POST `body` to `path` and return the answer; errors as in `Transport.post`."""
+        try:
+            response = self._client.post(path, content=msgspec.json.encode(body), timeout=timeout_s)
+        except httpx.TransportError as error:
+            raise _unreachable(self.url, error) from error
+        return _decode(response, answer)
+
+
+def may_try_again(error: errors.LongshoreError) -> bool:
+    """Whether the same request may succeed later."""
+    if isinstance(error, errors.CorruptData):
+        return False
+    return isinstance(error, errors.ServerUnreachable | errors.ServerFault)
+
+
+async def _chunks(source: Path) -> AsyncIterator[bytes]:
+    with source.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
+
+
+def _upload_headers(source: Path, media_type: str) -> dict[str, str]:
+    return {"content-type": media_type, "content-length": str(source.stat().st_size)}
+
+
+def _base(url: str) -> str:
+    return url.rstrip("/") + _PREFIX
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}", "content-type": "application/json"}
+
+
+def _is_loopback(url: str) -> bool:
+    """Whether `url` is this machine, which a proxy of the environment could not reach."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _decode(response: httpx.Response, answer: type[Answer]) -> Answer:
+    if not response.is_success:
+        raise _problem(response)
+    try:
+        return msgspec.json.decode(response.content, type=answer)
+    except msgspec.MsgspecError as error:
+        raise errors.ServerFault(
+            f"{response.url} answered something that is not a {answer.__name__}: {error}. "
+            "Is that address a Longshore server of this version?",
+            request_id=response.headers.get("x-request-id"),
+        ) from error
+
+
+def _unreachable(url: str, error: httpx.TransportError) -> errors.ServerUnreachable:
+    return errors.ServerUnreachable(
+        f"No answer from {url} ({type(error).__name__}: {error}). Is the server running there?"
+    )
+
+
+def _problem(response: httpx.Response) -> errors.LongshoreError:
+    try:
+        problem = msgspec.json.decode(response.content, type=_Problem)
+    except msgspec.MsgspecError:
+        problem = _Problem()
+    request_id = problem.request_id or response.headers.get("x-request-id")
+    message = problem.detail or f"{response.url} answered with status {response.status_code}."
+    return _error_class(problem.code, response.status_code)(message, request_id=request_id)
+
+
+def _error_class(code: str, status: int) -> Callable[..., errors.LongshoreError]:
+    # An answer without a code is not from a Longshore server but from something in between,
+    # whose trouble passes; only these two say something that stays true.
+    return _BY_CODE.get(code) or _BY_STATUS.get(status, errors.Unavailable)
+
+
+def _by_code(root: type[errors.LongshoreError]) -> dict[str, type[errors.LongshoreError]]:
+    found = {root.code: root}
+    for child in root.__subclasses__():
+        # What user code raises in a worker never comes from a server.
+        if child is not errors.WorkControl:
+            found |= _by_code(child)
+    return found
+
+
+_BY_CODE = _by_code(errors.LongshoreError)
+_BY_STATUS: dict[int, type[errors.LongshoreError]] = {
+    401: errors.Unauthenticated,
+    413: errors.TooLarge,
+}
