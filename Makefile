@@ -15,6 +15,9 @@ RUNTIME := $(VENV)/.has-runtime
 COMPLETE := $(VENV)/.has-everything
 DECLARED := pyproject.toml constraints.txt
 
+# From quick to slow; a failure of one does not hide the findings of the next.
+CHECKS := lint format-check types imports tidy generated spelling docs-check
+
 # hatchling builds the project in an environment of its own, which obeys the constraints too.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 	--constraint constraints.txt --build-constraint constraints.txt
@@ -27,6 +30,7 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(COMPLETE) ## Make the environment in .venv, with everything for development
+	@echo "==> $(VENV) is ready: . $(BIN)/activate"
 
 demo: $(RUNTIME) ## Read receipts with OCR, kill the worker three times, lose nothing, clean up
 	@$(BIN)/longshore demo receipts
@@ -36,7 +40,8 @@ test: $(COMPLETE) ## Run all tests
 	@$(BIN)/python -m pytest --quiet --numprocesses $(TEST_PROCESSES) --dist worksteal \
 		--durations 10 $(PYTEST_ARGS)
 
-check: lint format-check types imports tidy generated spelling docs-check ## Run every check but the tests
+check: $(COMPLETE) ## Run every check but the tests
+	@$(MAKE) --keep-going $(CHECKS)
 	@echo "==> All checks passed"
 
 bench: $(COMPLETE) ## Run the benchmarks
@@ -60,7 +65,7 @@ clean: ## Remove all that the targets made, the environment too
 		.import_linter_cache .coverage
 	@find src tests tools examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The parts of `make check`, in the order from quick to slow.
+# The parts of `make check`.
 
 lint: $(COMPLETE)
 	@echo "==> Lint (ruff)"

@@ -1,17 +1,19 @@
-"""`longshore runs`, `delete` and `apps`: what there is of the apps surface, and its end."""
+"""`longshore runs`, `cancel`, `delete` and `apps`: what there is of the apps surface."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from longshore.cli.connecting import ServerOption, open_client
 from longshore.cli.console import Column, bytes_text, emit_json, listing, note, out
 from longshore.clock import SECOND_US, SystemClock
+from longshore.ids import RUN
 
 if TYPE_CHECKING:
+    from longshore import Client
     from longshore.sdk import Run
 
 _RUN_COLUMNS = (
@@ -104,6 +106,43 @@ def delete(
                 out(f"{run_id}: removed {removed.rows} rows, {removed.objects} objects, {size}")
     if as_json:
         emit_json(answers)
+
+
+def cancel(
+    ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Ids of runs (rn_...) or works (wk_...).")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+    server: ServerOption = None,
+) -> None:
+    """Stop runs or works: nothing more is begun, and what runs is stopped.
+
+    Files that were done before keep their results; what has ended stays as it is.
+    """
+    answers = []
+    with open_client(server) as client:
+        for wanted in ids:
+            answer, text = _cancel(client, wanted)
+            answers.append({"id": wanted, **answer})
+            if not as_json:
+                out(f"{wanted}: {text}")
+    if as_json:
+        emit_json(answers)
+
+
+def _cancel(client: Client, wanted: str) -> tuple[dict[str, Any], str]:
+    """Cancel a run or a work; return what the server says, for a program and for a person."""
+    if wanted.startswith(f"{RUN}_"):
+        run = client.runs.of(wanted).cancel()
+        counts = run.counts
+        kept = f", {counts.done} of {counts.submitted} files are done" if counts else ""
+        answer = run.info.model_dump(mode="json") if run.info else {}
+        return answer, f"{run.status.value}{kept}"
+    done = client.works.cancel(wanted)
+    text = (
+        "cancelled" if done.cancelled else "told to stop" if done.stopping else "had ended before"
+    )
+    return done.model_dump(), text
 
 
 def apps(
