@@ -18,8 +18,11 @@ from longshore.server.health import Health
 from longshore.server.lifespan import lifespan
 from longshore.server.middleware import PathGuard, RequestLog, UnreadBody
 from longshore.server.native import about, keys, queues, works
+from longshore.surfaces.apps import routes as apps
 
 NATIVE: Final = "/longshore/v1"
+APPS_ROOTS: Final = ("/api", "")
+"""API roots that clients of the apps protocol may be given."""
 OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
 """What answers without a key; a test calls everything else without one."""
 _DESCRIPTION: Final = (
@@ -51,6 +54,8 @@ def create_app(context: Context) -> FastAPI:
     app.include_router(_root)
     for router in (works.router, queues.router, keys.router, about.router):
         app.include_router(router, prefix=NATIVE)
+    for root in APPS_ROOTS:
+        app.include_router(apps.router, prefix=root)
     problems.install(app)
     app.add_middleware(UnreadBody)
     app.add_middleware(PathGuard)
