@@ -164,11 +164,11 @@ async def test_a_log_is_followed_until_the_run_has_ended(colour: Any) -> None:
 @pytest.mark.parametrize("colour", COLOURS)
 @pytest.mark.parametrize(("id_", "kind"), [("wk_1", "works"), ("rn_1", "groups")])
 async def test_works_and_groups_are_cancelled(colour: Any, id_: str, kind: str) -> None:
-    script = Script(json({"cancelled": 2, "stopping": 1, "final": 0}))
+    script = Script(json({"cancelled": ["wk_1"], "stopping": ["wk_2"], "final": []}))
     used = client(colour, script)
     done = await settle(used.works.cancel(id_, why="a mistake"))
     await close(used)
-    assert (done.cancelled, done.stopping, done.final) == (2, 1, 0)
+    assert (done.cancelled, done.stopping, done.final) == (("wk_1",), ("wk_2",), ())
     assert script.paths == [f"POST /longshore/v1/{kind}/{id_}/cancel"]
     assert json_module.loads(script.requests[0].content) == {"why": "a mistake"}
 

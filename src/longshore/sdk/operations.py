@@ -139,7 +139,7 @@ class LogLine(Record):
 
 
 class Cancelled(Record):
-    """What a cancellation did, as numbers of works.
+    """What a cancellation did, as ids of works.
 
     Attributes:
         cancelled: those that had not begun and never will.
@@ -147,9 +147,9 @@ class Cancelled(Record):
         final: those that had ended before.
     """
 
-    cancelled: int
-    stopping: int
-    final: int
+    cancelled: tuple[str, ...]
+    stopping: tuple[str, ...]
+    final: tuple[str, ...]
 
 
 class Hold(Record):

@@ -10,7 +10,7 @@ from longshore.limits import PAGE_ROWS
 from longshore.sdk._async.files import all_nodes
 from longshore.sdk._async.jobs import AsyncJob
 from longshore.sdk._async.transport import AsyncTransport
-from longshore.sdk._async.uploads import upload_all
+from longshore.sdk._async.uploads import upload, upload_all
 from longshore.sdk._calls import APPS, Call, creating, segment, without_none
 from longshore.sdk._pages import BatchPage
 from longshore.sdk._sources import FileContent, FilePaths, source_of, sources_of
@@ -76,7 +76,7 @@ class AsyncBatch:
             NotFound: there is no such batch (any more).
         """
         source = source_of(content, name)
-        await upload_all(self._transport, self.id, [source], progress=False)
+        await upload(self._transport, self.id, source)
         return self
 
     async def add_files(self, files: FilePaths, *, progress: bool = True) -> Self:

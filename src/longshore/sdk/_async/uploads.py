@@ -36,8 +36,15 @@ async def upload_all(
         await async_in_parallel(one, sources, limit=UPLOADS_AT_ONCE)
 
 
+def _tell_nobody(_amount: float) -> None:
+    pass
+
+
 async def upload(
-    transport: AsyncTransport, batch_id: int, source: Source, sent: Callable[[float], None]
+    transport: AsyncTransport,
+    batch_id: int,
+    source: Source,
+    sent: Callable[[float], None] = _tell_nobody,
 ) -> None:
     """Upload one file; `sent` is told the bytes that have arrived."""
     if source.size_bytes > PART_BYTES:

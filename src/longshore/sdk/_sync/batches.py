@@ -14,7 +14,7 @@ from longshore.sdk._sources import FileContent, FilePaths, source_of, sources_of
 from longshore.sdk._sync.files import all_nodes
 from longshore.sdk._sync.jobs import Job
 from longshore.sdk._sync.transport import Transport
-from longshore.sdk._sync.uploads import upload_all
+from longshore.sdk._sync.uploads import upload, upload_all
 from longshore.sdk.records import BatchInfo, Node, known
 from longshore.wire.apps import Batch as CreatedBatch
 from longshore.wire.apps import DeletionJob
@@ -77,7 +77,7 @@ class Batch:
             NotFound: there is no such batch (any more).
         """
         source = source_of(content, name)
-        upload_all(self._transport, self.id, [source], progress=False)
+        upload(self._transport, self.id, source)
         return self
 
     def add_files(self, files: FilePaths, *, progress: bool = True) -> Self:

@@ -37,8 +37,15 @@ def upload_all(
         in_parallel(one, sources, limit=UPLOADS_AT_ONCE)
 
 
+def _tell_nobody(_amount: float) -> None:
+    pass
+
+
 def upload(
-    transport: Transport, batch_id: int, source: Source, sent: Callable[[float], None]
+    transport: Transport,
+    batch_id: int,
+    source: Source,
+    sent: Callable[[float], None] = _tell_nobody,
 ) -> None:
     """Upload one file; `sent` is told the bytes that have arrived."""
     if source.size_bytes > PART_BYTES:
