@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,12 +65,14 @@ def _name(url: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQLServer]:
-    # The path of a socket has a length limit that pytest's own directories can pass.
-    directory = tmp_path_factory.mktemp("pg")
-    server = PostgreSQLServer(directory)
-    yield server
-    server.stop()
+def postgresql_server() -> Iterator[PostgreSQLServer]:
+    # Not under pytest's own directory: each start of pytest closes that to other users, and the
+    # server, which never runs as root, would lose its data. Its paths may pass the limit on the
+    # length of a socket's path, too.
+    with tempfile.TemporaryDirectory(prefix="longshore-") as directory:
+        server = PostgreSQLServer(Path(directory, "pg"))
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")
