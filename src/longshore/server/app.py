@@ -17,12 +17,10 @@ from longshore.server import metrics, pages, problems
 from longshore.server.health import Health
 from longshore.server.lifespan import lifespan
 from longshore.server.middleware import PathGuard, RequestLog, UnreadBody
-from longshore.server.native import about, keys, queues, works
-from longshore.surfaces.apps import routes as apps
+from longshore.server.native import about, keys, queues, worker, works
+from longshore.surfaces.apps.routes import router as apps_router
 
 NATIVE: Final = "/longshore/v1"
-APPS_ROOTS: Final = ("/api", "")
-"""API roots that clients of the apps protocol may be given."""
 OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
 """What answers without a key; a test calls everything else without one."""
 _DESCRIPTION: Final = (
@@ -52,10 +50,11 @@ def create_app(context: Context) -> FastAPI:
     app.state.health = Health(context)
     app.state.metrics = metrics.Metrics()
     app.include_router(_root)
-    for router in (works.router, queues.router, keys.router, about.router):
+    for router in (works.router, queues.router, keys.router, about.router, worker.router):
         app.include_router(router, prefix=NATIVE)
-    for root in APPS_ROOTS:
-        app.include_router(apps.router, prefix=root)
+    app.include_router(apps_router, prefix="/api")
+    # The same without /api, for clients whose root has none; the reference shows them once.
+    app.include_router(apps_router, include_in_schema=False)
     problems.install(app)
     app.add_middleware(UnreadBody)
     app.add_middleware(PathGuard)

@@ -12,12 +12,12 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-import structlog
 from sqlalchemy import Connection
 
 from longshore.edge.context import Context
 from longshore.engine import workers
 from longshore.errors import LongshoreError
+from longshore.server.logging import get_logger
 from longshore.settings import child_environment
 
 FIRST_PAUSE_S: Final = 0.5
@@ -25,7 +25,7 @@ LONGEST_PAUSE_S: Final = 30.0
 STEADY_S: Final = 30.0
 """A worker that lived this long is started again without a longer pause."""
 GRACE_S: Final = 5.0
-_log = structlog.get_logger("longshore.companion")
+_log = get_logger("longshore.companion")
 
 
 class Companion:

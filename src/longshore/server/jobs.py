@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import structlog
 from sqlalchemy import Connection
 
 from longshore import ids
@@ -24,12 +23,13 @@ from longshore.engine import queues, works
 from longshore.engine.works import Ending, Lease, Outcome
 from longshore.errors import LongshoreError, Reject
 from longshore.limits import ERROR_CHARACTERS
+from longshore.server.logging import get_logger
 from longshore.server.metrics import Metrics
 
 SLOTS: Final = 4
 LOOK_AGAIN_S: Final = 10.0
 """How long the runner sleeps when nothing rings: new organisations are found by then."""
-_log = structlog.get_logger("longshore.jobs")
+_log = get_logger("longshore.jobs")
 
 
 @dataclass(slots=True)

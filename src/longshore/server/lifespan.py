@@ -8,24 +8,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-import structlog
 from fastapi import FastAPI
 
 from longshore.access import answers
 from longshore.clock import SECOND_US
 from longshore.edge.context import Context
-from longshore.edge.jobs import Handler, Pass
 from longshore.engine import artifacts, janitor
 from longshore.errors import Unavailable
 from longshore.server.jobs import JobRunner
+from longshore.server.logging import get_logger
+from longshore.surfaces.apps import jobs as apps_jobs
 
 SWEEP_INTERVAL_S: Final = 2.0
 SWEEP_BLOBS: Final = 200
 MOST_ROUNDS: Final = 50
 """A pass that finds more than it may take at once goes on this often before it pauses."""
-HANDLERS: Final[dict[str, Handler]] = {}
-PASSES: Final[dict[str, Pass]] = {}
-_log = structlog.get_logger("longshore.background")
+_log = get_logger("longshore.background")
 
 
 @asynccontextmanager
@@ -34,7 +32,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: Context = app.state.context
     passes = Passes(app)
     settings = context.settings
-    runner = JobRunner(context, HANDLERS, app.state.metrics)
+    runner = JobRunner(context, apps_jobs.HANDLERS, app.state.metrics)
     tasks = [
         asyncio.create_task(passes.every("janitor", settings.janitor_interval_s, passes.tidy)),
         asyncio.create_task(
@@ -107,7 +105,7 @@ class Passes:
             return False
         counts = dict(await database.write(janitor.retain))
         counts["answers"] = await database.write(answers.expire)
-        for name, surface_pass in PASSES.items():
+        for name, surface_pass in apps_jobs.PASSES.items():
             for what, count in (await database.write(surface_pass)).items():
                 counts[f"{name}.{what}"] = count
         if any(counts.values()):

@@ -19,6 +19,23 @@ _SECRET_NAME: Final = re.compile(
 )
 
 
+_SHARED: Final[list[Any]] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+# From here on all our logs go through the standard library, whoever runs the application.
+structlog.configure(
+    processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)
+get_logger = structlog.stdlib.get_logger
+
+
 def configure(level: str, stream: TextIO | None = None) -> None:
     """Send all logs of this process through one pipeline that takes secrets out.
 
@@ -27,23 +44,17 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         stream: where to; standard error unless given.
     """
     stream = stream or sys.stderr
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    terminal = stream.isatty()
+    # Tracebacks become text before secrets are taken out, and never show local variables: those
+    # hold whole requests.
     ending: list[Any] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-        *([] if terminal else [structlog.processors.format_exc_info]),
+        structlog.processors.format_exc_info,
         redact,
-        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(),
+        structlog.dev.ConsoleRenderer() if stream.isatty() else structlog.processors.JSONRenderer(),
     ]
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=ending)
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_SHARED, processors=ending)
     )
     root = logging.getLogger()
     root.handlers = [handler]
@@ -53,12 +64,6 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         logger.handlers = []
         logger.propagate = True
         logger.setLevel(max(logging.WARNING, root.level))
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
 
 
 def redact(

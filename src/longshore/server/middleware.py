@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import unquote
 
-import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +16,7 @@ from longshore import ids
 from longshore.edge.call import REQUEST_ID
 from longshore.errors import InvalidRequest
 from longshore.server import problems
+from longshore.server.logging import get_logger
 
 QUIET_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/longshore/v1/worker/")
 """Asked for all the time; their lines are written at level debug."""
@@ -33,7 +33,7 @@ _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
-_log = structlog.get_logger("longshore.access")
+_log = get_logger("longshore.access")
 
 Count = Callable[[str, str, int, float], None]
 

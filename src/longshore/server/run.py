@@ -15,7 +15,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-import structlog
 import uvicorn
 import uvloop
 from sqlalchemy.engine import make_url
@@ -28,6 +27,7 @@ from longshore.server.app import create_app
 from longshore.server.companion import Companion
 from longshore.server.credentials import Credentials
 from longshore.server.logging import configure as configure_logging
+from longshore.server.logging import get_logger
 from longshore.settings import Settings
 from longshore.storage import open_database
 from longshore.storage.blobs import open_blobs
@@ -36,7 +36,7 @@ KEEP_ALIVE_S: Final = 75
 """Longer than programs pause between two polls: a connection closed under them looks like a fault."""
 FINISH_S: Final = 10
 """How long a stop waits for requests that are under way."""
-_log = structlog.get_logger("longshore.server")
+_log = get_logger("longshore.server")
 
 
 @dataclass(frozen=True, slots=True)

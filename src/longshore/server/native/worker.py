@@ -1,0 +1,340 @@
+"""The worker's protocol (longshore.wire.worker) and the blobs that workers read and write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Depends
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from longshore import limits
+from longshore.access import Permission
+from longshore.edge import files
+from longshore.edge.body import stream, struct_body
+from longshore.edge.call import Call, allow
+from longshore.edge.responses import json_response
+from longshore.engine import artifacts, logs, queues, workers, works
+from longshore.errors import Conflict, InvalidRequest, NotFound, TooLarge
+from longshore.surfaces.apps import catalogue
+from longshore.wire import worker as wire
+
+router = APIRouter(tags=["worker protocol"])
+Worker = Annotated[Call, Depends(allow(Permission.WORK))]
+Reader = Annotated[Call, Depends(allow(Permission.READ))]
+
+_OFFERS_MAX: Final = 1_000
+_INCARNATION_CHARACTERS: Final = 64
+_STREAMS: Final = frozenset({"stdout", "stderr", "worker"})
+_UNKNOWN_WORK: Final = "the work does not exist (any more)"
+_PDF_KEY: Final = b'"pdf_blob_id"'
+
+
+@router.post("/worker/register")
+async def register(request: Request, call: Worker) -> Response:
+    """Enter a worker and what it offers; the answer names the queues to claim from."""
+    registration = await struct_body(request, wire.Registration)
+    _check_registration(registration)
+
+    def enter(connection: Connection) -> wire.Registered:
+        organisation_id = call.principal.organisation_id
+        offers = [
+            (app.name, app.owner, app.version, app.description, app.timeout_s, app.attempts_max)
+            for app in registration.apps
+        ]
+        queue_ids = catalogue.offer(connection, organisation_id, offers)
+        worker_id = workers.register(
+            connection,
+            organisation_id=organisation_id,
+            name=registration.name,
+            incarnation=registration.incarnation,
+            slots=registration.slots,
+            queue_ids=queue_ids,
+        )
+        lease_s = call.context.settings.lease_s
+        return wire.Registered(worker_id=worker_id, queues=queue_ids, lease_s=lease_s)
+
+    detail = {"name": registration.name, "slots": registration.slots}
+    return _answer(
+        await call.write(
+            "workers.register", enter, target=lambda made: made.worker_id, detail=detail
+        )
+    )
+
+
+@router.post("/worker/claim")
+async def claim(request: Request, call: Worker) -> Response:
+    """Lease works to a worker; waits up to `wait_s` for some. Writes nothing while there are none."""
+    wanted = await struct_body(request, wire.ClaimRequest)
+    if not 1 <= wanted.limit <= limits.CLAIM_WORKS:
+        raise InvalidRequest(
+            f"limit is {wanted.limit}; claim 1 to {limits.CLAIM_WORKS} works at once."
+        )
+    until_s = time.monotonic() + min(max(wanted.wait_s, 0.0), limits.CLAIM_WAIT_S)
+    # The bell is there before the first look, so that no work slips in between look and wait.
+    with call.context.wakeups.listen(wanted.queues) as bell:
+        while True:
+            leases = await _claim_now(request, call, wanted)
+            rest_s = until_s - time.monotonic()
+            if leases or rest_s <= 0:
+                return _answer(wire.ClaimAnswer(works=leases))
+            await bell.wait(rest_s)
+
+
+async def _claim_now(request: Request, call: Call, wanted: wire.ClaimRequest) -> list[wire.Claimed]:
+    call.context.refuse_when_stopping()
+    organisation_id = call.principal.organisation_id
+
+    def look(connection: Connection) -> tuple[bool, bool]:
+        due = workers.stale(connection, organisation_id, wanted.worker_id)
+        _check_queues(connection, organisation_id, wanted.queues)
+        return due, works.claimable(connection, wanted.queues)
+
+    due, found = await call.read(look)
+    if due:
+        await call.context.database.write(workers.seen, wanted.worker_id)
+    # Whoever has hung up while waiting would let the leases run out.
+    if not found or await request.is_disconnected():
+        return []
+    leases = await call.context.database.write(
+        works.claim,
+        wanted.queues,
+        limit=wanted.limit,
+        holder=wanted.worker_id,
+        lease_s=call.context.settings.lease_s,
+    )
+    return [
+        wire.Claimed(
+            work_id=lease.id,
+            attempt=lease.attempt,
+            queue=lease.queue_id,
+            surface=lease.surface,
+            payload=msgspec.Raw(lease.payload),
+            lease_until_us=lease.lease_until_us,
+            timeout_s=lease.timeout_s,
+        )
+        for lease in leases
+    ]
+
+
+@router.post("/worker/renew")
+async def renew(request: Request, call: Worker) -> Response:
+    """Lengthen leases; the answer names those to give up."""
+    wanted = await struct_body(request, wire.RenewRequest)
+    held = [(lease.work_id, lease.attempt) for lease in wanted.leases]
+    lease_s = call.context.settings.lease_s
+
+    def lengthen(connection: Connection) -> list[works.Lost]:
+        return works.renew(connection, held, holder=wanted.worker_id, lease_s=lease_s)
+
+    lost = await _as_worker(call, wanted.worker_id, lengthen)
+    return _answer(wire.RenewAnswer(lost=lost))
+
+
+@router.post("/worker/report")
+async def report(request: Request, call: Worker) -> Response:
+    """Record how attempts ended; the answer names those that the fence refused."""
+    wanted = await struct_body(request, wire.ReportRequest, limit_bytes=limits.REPORT_BODY_BYTES)
+    if len(wanted.reports) > limits.CLAIM_WORKS:
+        raise TooLarge(f"{len(wanted.reports)} reports; send at most {limits.CLAIM_WORKS} at once.")
+    endings = [_ending(each) for each in wanted.reports]
+
+    def finish(connection: Connection) -> list[works.Lost]:
+        lost = works.finish(connection, endings, holder=wanted.worker_id)
+        refused = {(each.work_id, each.attempt) for each in lost}
+        for ending in endings:
+            if (ending.work_id, ending.attempt) not in refused and ending.result is not None:
+                _keep_pdf(connection, call.principal.organisation_id, ending.result)
+        return lost
+
+    lost = await _as_worker(call, wanted.worker_id, finish)
+    return _answer(wire.ReportAnswer(lost=lost))
+
+
+@router.post("/worker/logs")
+async def append_logs(request: Request, call: Worker) -> Response:
+    """Keep what user code printed; lines of works that the worker does not hold are dropped."""
+    wanted = await struct_body(request, wire.LogRequest)
+    lines = [
+        logs.NewLine(
+            line.work_id,
+            line.attempt,
+            line.at_us,
+            line.stream if line.stream in _STREAMS else "worker",
+            line.text,
+        )
+        for line in wanted.lines
+    ]
+
+    def append(connection: Connection) -> int:
+        workers.stale(connection, call.principal.organisation_id, wanted.worker_id)
+        return logs.append(connection, lines, holder=wanted.worker_id)
+
+    return json_response({"dropped": await call.context.database.write(append)})
+
+
+@router.post("/worker/leave")
+async def leave(request: Request, call: Worker) -> Response:
+    """Hear that a worker ends; what it still holds is queued again at once."""
+    goodbye = await struct_body(request, wire.Goodbye)
+
+    def depart(connection: Connection) -> int:
+        workers.stale(connection, call.principal.organisation_id, goodbye.worker_id)
+        return workers.lost(
+            connection, goodbye.worker_id, actor=goodbye.worker_id, why="the worker has left"
+        )
+
+    released = await call.write("workers.leave", depart, target=goodbye.worker_id)
+    return json_response({"released": released})
+
+
+@router.get("/blobs/{blob_id}")
+async def download(blob_id: str, request: Request, call: Reader) -> Response:
+    """Send a blob of the organisation; X-Checksum-SHA256 has its checksum in hexadecimal."""
+    artifact = await call.read(artifacts.get, call.principal.organisation_id, blob_id)
+    return await files.send(
+        call.context,
+        artifact,
+        media_type=artifact.media_type,
+        headers={"X-Checksum-SHA256": artifact.sha256},
+        wanted_range=request.headers.get("range"),
+    )
+
+
+@router.post("/blobs", status_code=201)
+async def upload(request: Request, call: Worker) -> Response:
+    """Take a blob; it counts once an accepted report names it, and is swept away otherwise."""
+    stored = await files.receive(
+        call.context,
+        call.principal.organisation_id,
+        stream(request, limit_bytes=limits.FILE_BYTES),
+        limits.FILE_BYTES,
+    )
+    return json_response(stored, 201)
+
+
+async def _as_worker(
+    call: Call, worker_id: str, work: Callable[[Connection], Sequence[works.Lost]]
+) -> list[wire.Lost]:
+    """Run `work` in a transaction as a worker of the caller's organisation."""
+    organisation_id = call.principal.organisation_id
+
+    def change(connection: Connection) -> list[wire.Lost]:
+        if workers.stale(connection, organisation_id, worker_id):
+            workers.seen(connection, worker_id)
+        return [_lost(connection, organisation_id, each) for each in work(connection)]
+
+    return await call.context.database.write(change)
+
+
+def _lost(connection: Connection, organisation_id: str, lost: works.Lost) -> wire.Lost:
+    """Write a lost lease for the wire; of another organisation's work nothing is told."""
+    try:
+        ours = works.organisation_of(connection, lost.work_id) == organisation_id
+    except NotFound:
+        ours = False
+    return wire.Lost(
+        work_id=lost.work_id,
+        attempt=lost.attempt,
+        reason=lost.reason if ours else _UNKNOWN_WORK,
+        cancelled=lost.cancelled and ours,
+    )
+
+
+def _check_registration(registration: wire.Registration) -> None:
+    if not 1 <= registration.slots <= limits.CLAIM_WORKS:
+        raise InvalidRequest(
+            f"slots is {registration.slots}; a worker has 1 to {limits.CLAIM_WORKS}."
+        )
+    if not 1 <= len(registration.name) <= limits.NAME_CHARACTERS:
+        raise InvalidRequest(
+            f"The worker's name must have 1 to {limits.NAME_CHARACTERS} characters."
+        )
+    if not 1 <= len(registration.incarnation) <= _INCARNATION_CHARACTERS:
+        raise InvalidRequest(
+            f"incarnation must have 1 to {_INCARNATION_CHARACTERS} characters, random at each "
+            "start of the worker."
+        )
+    if len(registration.apps) > _OFFERS_MAX:
+        raise TooLarge(
+            f"{len(registration.apps)} apps; a worker offers at most {_OFFERS_MAX}. "
+            "Start several workers."
+        )
+
+
+def _check_queues(connection: Connection, organisation_id: str, queue_ids: Sequence[int]) -> None:
+    """Refuse queues of others in the same words as queues that do not exist."""
+    if len(queue_ids) > _OFFERS_MAX:
+        raise TooLarge(f"{len(queue_ids)} queues; claim from at most {_OFFERS_MAX} at once.")
+    for queue in queues.get_many(connection, set(queue_ids)).values():
+        if queue.organisation_id != organisation_id:
+            raise NotFound(f"There is no queue {queue.id}. List the queues to see which there are.")
+
+
+def _ending(report: wire.Report) -> works.Ending:
+    success = report.outcome is wire.Outcome.SUCCESS
+    result = bytes(report.result) if success else None
+    if result is not None and len(result) > limits.JSON_BODY_BYTES:
+        raise TooLarge(
+            f"The result of {report.work_id} has {len(result)} bytes; at most "
+            f"{limits.JSON_BODY_BYTES} are kept."
+        )
+    return works.Ending(
+        work_id=report.work_id,
+        attempt=report.attempt,
+        outcome=works.Outcome(report.outcome.value),
+        result=result,
+        error=None if report.error is None else _error(report.error),
+        retry_delay_s=report.retry_delay_s,
+    )
+
+
+def _error(error: wire.AttemptError) -> bytes:
+    most = limits.ERROR_CHARACTERS
+    return msgspec.json.encode(
+        wire.AttemptError(
+            type=error.type[: limits.NAME_CHARACTERS],
+            message=error.message[:most],
+            traceback=error.traceback[-most:],
+        )
+    )
+
+
+def _keep_pdf(connection: Connection, organisation_id: str, result: bytes) -> None:
+    """Make the PDF count that the worker has uploaded for this result."""
+    if _PDF_KEY not in result:
+        return
+    try:
+        pdf = msgspec.json.decode(result, type=wire.AppResult)
+    except msgspec.ValidationError:
+        return
+    if pdf.pdf_blob_id is None or pdf.pdf_size_bytes is None or pdf.pdf_sha256 is None:
+        return
+    try:
+        artifacts.get(connection, organisation_id, pdf.pdf_blob_id)
+    except NotFound:
+        _adopt(connection, organisation_id, pdf.pdf_blob_id, pdf.pdf_size_bytes, pdf.pdf_sha256)
+
+
+def _adopt(
+    connection: Connection, organisation_id: str, blob_id: str, size_bytes: int, sha256: str
+) -> None:
+    try:
+        artifacts.store(connection, blob_id, size_bytes=size_bytes, sha256=sha256)
+    except Conflict:
+        # Swept away meanwhile, or never there: the run says that it has no PDF.
+        return
+    try:
+        artifacts.get(connection, organisation_id, blob_id)
+    except NotFound as error:
+        raise InvalidRequest(
+            f"A result names {blob_id} as its PDF, which was not uploaded with this key."
+        ) from error
+
+
+def _answer(answer: Any) -> Response:
+    return Response(msgspec.json.encode(answer), media_type="application/json")
