@@ -92,9 +92,10 @@ async def send(
         start, end = span
         extra["Content-Range"] = f"bytes {start}-{end - 1}/{artifact.size_bytes}"
         extra["Content-Length"] = str(end - start)
-        return StreamingResponse(_pieces(context, artifact.id, start, end), 206, extra, media_type)
+        # The first piece is fetched before the answer begins, so that an error still gets its form.
+        pieces = _pieces(context, artifact.id, start, end)
+        return StreamingResponse(_rest(await anext(pieces), pieces), 206, extra, media_type)
     parts = context.blobs.get(artifact.id, sha256=artifact.sha256, size_bytes=artifact.size_bytes)
-    # The first part is fetched here, so that what is missing or damaged still gets an error form.
     first = await anext(parts, b"")
     if len(first) == artifact.size_bytes:
         return Response(first, 200, extra, media_type)
