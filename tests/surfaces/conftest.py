@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from longshore.clock import ManualClock
+from longshore.storage import Database
+from tests.surfaces.apps_rig import Platform, platform
+
+
+@pytest.fixture
+async def apps(database: Database, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Platform]:
+    """The apps surface on both databases, with one app on offer."""
+    async with platform(database, clock, tmp_path) as made:
+        made.offer("1.0.0")
+        yield made
