@@ -131,7 +131,8 @@ def errors_page() -> str:
 
 def _tree(root: type) -> Iterator[Any]:
     yield root
-    for child in root.__subclasses__():
+    children: list[Any] = root.__subclasses__()
+    for child in children:
         if child.__module__ == root.__module__:
             yield from _tree(child)
 
@@ -226,18 +227,24 @@ def http_page() -> str:
         "models at `/docs`. Every request carries a key, see [keys and roles](../how-to/keys-and-roles.md); every answer has an",
         "`X-Request-Id`. A `POST` that carries an `Idempotency-Key` may be sent again: it is answered as the first time.",
     ]
-    previous = ""
-    for path, operations in document["paths"].items():
+    for group, rows in _grouped(document["paths"]).items():
+        lines += ["", f"## {group.capitalize()}", "", "| Request | Does |", "|---|---|", *rows]
+    return HEADER.format(source="the server's OpenAPI document") + "\n".join(lines) + "\n"
+
+
+def _grouped(paths: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the rows of the table of each noun, such as runs."""
+    groups: dict[str, list[str]] = {}
+    for path, operations in paths.items():
         if not path.startswith("/api/v2/"):
             continue
-        group = path.split("/")[3]
-        if group != previous:
-            lines += ["", f"## {group.capitalize()}", "", "| Request | Does |", "|---|---|"]
-            previous = group
+        words = [word for word in path.split("/")[3:5] if not word.startswith("{")]
+        group = words[1] if words[0] == "apps" and len(words) > 1 else words[0]
         for method, operation in operations.items():
             text = operation.get("description") or operation.get("summary") or ""
-            lines.append(f"| `{method.upper()} {path}` | {_cell(text.partition(chr(10))[0])} |")
-    return HEADER.format(source="the server's OpenAPI document") + "\n".join(lines) + "\n"
+            meaning = _cell(text.partition("\n")[0])
+            groups.setdefault(group, []).append(f"| `{method.upper()} {path}` | {meaning} |")
+    return groups
 
 
 def _nowhere() -> Context:

@@ -55,20 +55,14 @@ def drive(client: Client, run: Run, worker: DemoWorker, screen: Screen, *, kills
         while True:
             works = client.works.list(run.id)
             done = sum(work.state == "success" for work in works)
-            running = sum(work.state == "running" for work in works)
             screen.advance(done, len(works))
             if run.refresh().finished:
                 return killed
             moved = _moved(done, moved, run, worker)
-            if killed < kills and running and done >= _threshold(len(works), killed, kills):
-                pid = worker.pid
-                worker.kill()
+            due = killed < kills and done >= _threshold(len(works), killed, kills)
+            if due and _held_by_newest(client, works):
+                _kill(client, run, worker, screen)
                 killed += 1
-                held = _count_held(client.works.list(run.id))
-                screen.step(
-                    f"killed the worker (kill -9 {pid}) after {done} of {len(works)}, "
-                    f"with {held} in its hands; starting another"
-                )
                 worker.start()
             time.sleep(_LOOK_S)
 
@@ -78,8 +72,22 @@ def _threshold(total: int, killed: int, kills: int) -> int:
     return total * (killed + 1) // (kills + 2)
 
 
-def _count_held(works: list[Work]) -> int:
-    return sum(work.state == "running" for work in works)
+def _kill(client: Client, run: Run, worker: DemoWorker, screen: Screen) -> None:
+    pid = worker.pid
+    worker.kill()
+    works = client.works.list(run.id)
+    done = sum(work.state == "success" for work in works)
+    held = _held_by_newest(client, works)
+    screen.step(
+        f"killed the worker (kill -9 {pid}) after {done} of {len(works)}, "
+        f"with {held} in its hands; starting another"
+    )
+
+
+def _held_by_newest(client: Client, works: list[Work]) -> int:
+    """Count what the newest worker holds; a dead one's leases go on for a moment, too."""
+    newest = next((worker.id for worker in client.workers.list()), None)
+    return sum(work.state == "running" and work.worker_id == newest for work in works)
 
 
 def _moved(done: int, before: tuple[int, float], run: Run, worker: DemoWorker) -> tuple[int, float]:
@@ -98,6 +106,5 @@ def _moved(done: int, before: tuple[int, float], run: Run, worker: DemoWorker) -
 def _expect_alive(worker: DemoWorker) -> None:
     if worker.ended:
         raise ConfigurationError(
-            f"The worker of the demo ended by itself: {worker.last_words() or 'it said nothing'}. "
-            "`longshore doctor` may know more."
+            f"The worker of the demo ended by itself. Its last words: {worker.last_words()}"
         )

@@ -21,6 +21,7 @@ LEASE_S = 3
 _START_S = 30.0
 _STOP_S = 20.0
 _LOG_LINES_SHOWN = 5
+_ERROR = "longshore: "
 
 
 class _Process:
@@ -72,9 +73,11 @@ class _Process:
         self._forget()
 
     def last_words(self) -> str:
-        """Return the last lines that the process wrote."""
+        """Return the error that the process ended with, or else the last lines that it wrote."""
         lines = self.log_path.read_text("utf-8", errors="replace").splitlines()
-        return " / ".join(line.strip() for line in lines[-_LOG_LINES_SHOWN:] if line.strip())
+        errors = [line.removeprefix(_ERROR) for line in lines if line.startswith(_ERROR)]
+        shown = errors[-1:] or lines[-_LOG_LINES_SHOWN:]
+        return " / ".join(line.strip() for line in shown if line.strip()) or "none"
 
     def _forget(self) -> None:
         self._process = None
@@ -131,8 +134,7 @@ class DemoServer(_Process):
         while time.monotonic() < deadline:
             if self.ended:
                 raise ConfigurationError(
-                    f"The server of the demo did not start: {self.last_words() or 'it said nothing'}. "
-                    "`longshore doctor` may know more."
+                    f"The server of the demo did not start. Its last words: {self.last_words()}"
                 )
             if self._read_credentials() and _answers(f"{self.url}/readyz"):
                 return
