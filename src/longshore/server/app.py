@@ -17,10 +17,9 @@ from longshore.server import metrics, pages, problems
 from longshore.server.health import Health
 from longshore.server.lifespan import lifespan
 from longshore.server.middleware import PathGuard, RequestLog, UnreadBody
-from longshore.server.native import about, keys, queues, worker, works
+from longshore.server.native import NATIVE, about, keys, queues, worker, works
 from longshore.surfaces.apps.routes import router as apps_router
 
-NATIVE: Final = "/longshore/v1"
 OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
 """What answers without a key; a test calls everything else without one."""
 _DESCRIPTION: Final = (

@@ -17,6 +17,7 @@ from longshore.edge.call import REQUEST_ID
 from longshore.errors import InvalidRequest
 from longshore.server import problems
 from longshore.server.logging import get_logger
+from longshore.server.native import NATIVE
 
 QUIET_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/longshore/v1/worker/")
 """Asked for all the time; their lines are written at level debug."""
@@ -184,6 +185,10 @@ def _request_id(scope: Scope) -> str:
 
 
 def _route(scope: Scope) -> str:
-    """Return the route's template, so that ids in paths do not become labels."""
-    route = scope.get("route")
-    return str(getattr(route, "path", "(none)"))
+    """Return the route's template, so that ids in paths do not become labels.
+
+    A router's own prefix is not part of its routes' templates; that of the apps protocol is left
+    out on purpose, so that /api/v2 and /v2 are counted together.
+    """
+    template = str(getattr(scope.get("route"), "path", "(none)"))
+    return NATIVE + template if scope["path"].startswith(f"{NATIVE}/") else template
