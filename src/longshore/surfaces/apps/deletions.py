@@ -115,6 +115,16 @@ def start(
     return Started(deletion_id, work_id)
 
 
+def adopt(
+    connection: Connection, organisation_id: str, target: str, part: str, work_id: str
+) -> None:
+    """Note that a part goes with a job of another deletion, so that a repeat finds that job."""
+    deletion_id = record(connection, organisation_id, target, part)
+    connection.execute(
+        update(deletions).where(deletions.c.id == deletion_id).values(work_id=work_id)
+    )
+
+
 def resume(connection: Connection, deletion: Deletion, *, actor: str) -> str | None:
     """Return the job of a deletion that was asked for again; one that failed is tried again."""
     if deletion.work_id is None:

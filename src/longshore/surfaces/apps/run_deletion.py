@@ -100,7 +100,17 @@ class _Deleter:
         if known is not None or self.run is None:
             return known
         if self.run.batch_id is not None:
-            return self._batch(self.run.batch_id)
+            job_id = self._batch(self.run.batch_id)
+            if job_id is not None:
+                # The run's record, which names the batch, may be gone when this is asked again.
+                deletions.adopt(
+                    self.connection,
+                    self.principal.organisation_id,
+                    _target(self.run_id),
+                    INPUT,
+                    job_id,
+                )
+            return job_id
         files = runs.files_of(self.connection, self.run_id)
         job = {"job": "apps.delete_files", "paths": [file.path for file in files]}
         return self._start(INPUT, job)
