@@ -29,7 +29,7 @@ from longshore.server.credentials import Credentials
 from longshore.server.logging import configure as configure_logging
 from longshore.server.logging import get_logger
 from longshore.settings import Settings
-from longshore.storage import open_database
+from longshore.storage import faults, open_database
 from longshore.storage.blobs import open_blobs
 
 KEEP_ALIVE_S: Final = 75
@@ -98,6 +98,7 @@ def serve(
     """
     begun_s = time.monotonic()
     configure_logging(settings.log_level)
+    faults.arm(settings.fault)
     credentials.make_data_directory(settings.data)
     with ExitStack() as stack:
         for lock in _locks(settings):
