@@ -19,7 +19,7 @@ def receipts(
         ),
     ] = None,
     kills: Annotated[
-        int, typer.Option("--kills", min=0, max=10, help="How often to kill the worker meanwhile.")
+        int, typer.Option("--kills", min=0, max=4, help="How often to kill the worker meanwhile.")
     ] = 3,
 ) -> None:
     """Read receipts with OCR while the worker is killed with kill -9, then clean up.
