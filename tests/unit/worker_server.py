@@ -54,6 +54,7 @@ class Ledger:
     workers: list[str] = field(default_factory=list)
     registrations: list[Registration] = field(default_factory=list)
     queued: deque[Claimed] = field(default_factory=deque)
+    claimed: dict[str, Claimed] = field(default_factory=dict)
     held: dict[tuple[str, int], str] = field(default_factory=dict)
     renewals: dict[tuple[str, int], int] = field(default_factory=dict)
     cancelling: set[str] = field(default_factory=set)
@@ -228,8 +229,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _register(self, body: bytes) -> Any:
         registration = msgspec.json.decode(body, type=Registration)
-        if any(not app.version for app in registration.apps):
-            return self._problem(422, "invalid_request", "An offer has no version.")
+        if any(app.name == "Refuse Me" for app in registration.apps):
+            return self._problem(422, "invalid_request", "Such an app is refused.")
         self.ledger.registrations.append(registration)
         self.ledger.workers.append(ids.new(ids.WORKER))
         return Registered(
@@ -252,6 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
         while self.ledger.queued and len(works) < request.limit:
             work = self.ledger.queued.popleft()
             self.ledger.held[work.work_id, work.attempt] = request.worker_id
+            self.ledger.claimed[work.work_id] = work
             works.append(work)
         return ClaimAnswer(works=works)
 
@@ -282,6 +284,10 @@ class _Handler(BaseHTTPRequestHandler):
                 continue
             copy = msgspec.json.decode(msgspec.json.encode(report), type=Report)
             self.ledger.reports.setdefault(report.work_id, []).append(copy)
+            if report.outcome is Outcome.HANDED_BACK:
+                work = self.ledger.claimed[report.work_id]
+                again = msgspec.structs.replace(work, attempt=work.attempt + 1)
+                self.ledger.queued.append(again)
         return ReportAnswer(lost=lost)
 
     @staticmethod
@@ -326,13 +332,15 @@ class WorkerProcess:
     def __init__(self, url: str, modules: list[str], log: Path, **options: Any) -> None:
         settings = {"url": url, "key": KEY, "modules": modules, "slots": 1, "grace_s": 0.5}
         self.log = log
+        self.scratch = log.with_suffix(".scratch")
+        self.scratch.mkdir()
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", _MAIN, json.dumps(settings | {"drain_s": 10.0} | options)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
-                env=child_environment(LONGSHORE_KEY=KEY),
+                env=child_environment(LONGSHORE_KEY=KEY, TMPDIR=str(self.scratch)),
             )
 
     def signal(self, number: signal.Signals) -> None:
@@ -349,7 +357,9 @@ class WorkerProcess:
         for _ in range(2):
             if self.process.poll() is None:
                 self.process.terminate()
-                poll(lambda: b"stopping" in self.log.read_bytes() or self.process.poll() is not None)
+                poll(
+                    lambda: b"stopping" in self.log.read_bytes() or self.process.poll() is not None
+                )
         try:
             self.process.wait(DEADLINE_S)
         except subprocess.TimeoutExpired:

@@ -23,6 +23,7 @@ from longshore.worker.transport import Transport
 _WAIT_S = 10.0
 # A server that was cut off without a word is given up after this long.
 _PATIENCE_S = 5.0
+_TOLD_AT_FAILURE = 3
 
 
 class Claims:
@@ -66,7 +67,7 @@ class Claims:
             Unauthenticated, PermissionDenied, InvalidRequest: the key or the request is refused,
                 which no repetition changes.
         """
-        backoff, away = Backoff(), False
+        backoff, failures = Backoff(), 0
         while True:
             await self._some_idle.wait()
             try:
@@ -74,14 +75,15 @@ class Claims:
             except (Unauthenticated, PermissionDenied, InvalidRequest):
                 raise
             except LongshoreError as error:
-                if not away:
+                failures += 1
+                # A single failure is what a server that stops in good order causes.
+                if failures == _TOLD_AT_FAILURE:
                     self._log.warning("the server does not answer; trying again", why=str(error))
-                    away = True
                 await backoff.wait()
                 continue
-            if away:
+            if failures >= _TOLD_AT_FAILURE:
                 self._log.info("the server answers again")
-                away = False
+            failures = 0
             backoff.reset()
             self._hand_out(works)
 

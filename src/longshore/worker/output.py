@@ -8,7 +8,7 @@ from collections.abc import Callable
 from longshore.limits import LOG_LINE_CHARACTERS, LOG_LINES_PER_ATTEMPT
 from longshore.worker.texts import clean_line
 
-_TAIL_LINES = 20
+_TAIL_LINES = 30
 # UTF-8 takes at most four bytes for a character.
 _LINE_BYTES = 4 * LOG_LINE_CHARACTERS
 
