@@ -1,53 +1,32 @@
-"""The SDK on a real server: what is Longshore's own, on both databases and in both colours."""
+"""The SDK on a real server: what is Longshore's own, on both databases."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from longshore import errors
-from longshore.access.first import FirstKeys, first_start
-from longshore.engine import logs, queues, workers, works
+from longshore.engine import logs, workers, works
 from longshore.sdk import AsyncClient, WorkState
-from longshore.server.app import create_app
 from longshore.storage import Database
+from tests.surfaces.sdk_server import Served, running
 from tests.unit.sdk_support import COLOURS, close, gather, settle
-from tests.unit.serving import listening, make_context
-
-
-@dataclass
-class Served:
-    url: str
-    first: FirstKeys
-    database: Database
-
-    def submit(self, count: int, *, group_id: str | None = None) -> tuple[int, list[str]]:
-        """Queue some works of an app; return the queue's id and theirs."""
-        organisation_id = self.first.organisation.id
-        queue_id = self.database.write_blocking(
-            queues.ensure, organisation_id=organisation_id, surface="apps", name="local/reader@1"
-        )
-        new = [works.NewWork(queue_id, b"{}", group_id=group_id) for _ in range(count)]
-        made = self.database.write_blocking(works.submit, new, actor="test")
-        return queue_id, [work.id for work in made]
 
 
 @pytest.fixture
 def served(database: Database, tmp_path: Path) -> Iterator[Served]:
-    context = make_context(database, tmp_path)
-    first = database.write_blocking(first_start)
-    with listening(create_app(context)) as port:
-        yield Served(f"http://127.0.0.1:{port}", first, database)
-    context.close()
+    with running(database, tmp_path / "data") as found:
+        yield found
 
 
-@pytest.fixture(params=COLOURS, ids=lambda colour: colour.__name__)
-async def client(request: pytest.FixtureRequest, served: Served) -> Any:
-    used = request.param(served.url, served.first.token)
+@pytest.fixture
+async def client(served: Served) -> AsyncIterator[Any]:
+    # The colours are made from one another, so that each needs only one of the databases here.
+    colour = COLOURS[served.database.dialect == "postgresql"]
+    used = colour(served.url, served.first.token)
     yield used
     await close(used)
 
@@ -55,7 +34,7 @@ async def client(request: pytest.FixtureRequest, served: Served) -> Any:
 async def test_a_key_learns_whom_it_acts_as(client: Any, served: Served) -> None:
     who = await settle(client.whoami())
     assert (who.role, who.organisation) == ("admin", "local")
-    assert who.organisation_id == served.first.organisation.id
+    assert who.organisation_id == served.organisation_id
     assert (await settle(client.limits()))["part_bytes"] == 10 * 1024 * 1024
 
 
@@ -111,7 +90,7 @@ async def test_a_group_is_listed_explained_and_cancelled(client: Any, served: Se
     assert {work.id for work in await settle(client.works.list("gr_1"))} == set(work_ids)
     why = await settle(client.why("gr_1"))
     assert why.text.startswith("0 of 3 done, 0 failed, 1 cancelled, 2 pending.")
-    assert "\n2 queued: " in why.text
+    assert "\n2 works: queued: " in why.text
     done = await settle(client.works.cancel("gr_1"))
     assert (set(done.cancelled), done.final) == (set(work_ids[1:]), (work_ids[0],))
     with pytest.raises(errors.NotFound):
@@ -122,7 +101,7 @@ async def test_logs_are_read_with_their_work(client: Any, served: Served) -> Non
     queue_id, (work_id,) = served.submit(1)
     holder = served.database.write_blocking(
         workers.register,
-        organisation_id=served.first.organisation.id,
+        organisation_id=served.organisation_id,
         name="host-1",
         incarnation="one",
         slots=1,

@@ -64,7 +64,7 @@ async def test_what_was_never_read_is_not_guessed() -> None:
 async def test_a_name_never_leaves_its_segment_of_the_path(
     colour: Any, name: str, encoded: str
 ) -> None:
-    script = Script(httpx.Response(204), httpx.Response(202))
+    script = Script(httpx.Response(204), json({"job_id": "wk_1"}, 202))
     used = client(colour, script)
     batch = used.batches.of(7)
     await settle(batch.add_file(b"content", name))

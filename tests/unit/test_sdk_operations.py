@@ -105,8 +105,8 @@ async def test_a_run_is_explained_by_one_work_of_each_kind(colour: Any) -> None:
     assert why.state == "running"
     assert why.text.splitlines() == [
         "1 of 4 done, 1 failed, 0 cancelled, 2 pending.",
-        "2 queued: text of wk_2",
-        "1 failure: text of wk_4",
+        "2 works: text of wk_2",
+        "1 work: text of wk_4",
     ]
 
 

@@ -31,6 +31,7 @@ class Call:
         json: a JSON body, or None.
         content: a raw body, or None; it can be read again for another attempt.
         headers: further headers.
+        patience_s: seconds that the answer may take beyond the client's own timeout.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Call:
     json: Any = None
     content: Slice | None = None
     headers: Mapping[str, str] | None = None
+    patience_s: float = 0.0
 
     @property
     def repeatable(self) -> bool:
@@ -54,9 +56,10 @@ class Call:
         } or None
 
 
-def creating(path: str, json: Any = None) -> Call:
+def creating(path: str, json: Any = None, *, patience_s: float = 0.0) -> Call:
     """Describe a POST that may be sent again: it carries a fresh Idempotency-Key."""
-    return Call("POST", path, json=json, headers={"Idempotency-Key": ids.new("ik")})
+    headers = {"Idempotency-Key": ids.new("ik")}
+    return Call("POST", path, json=json, headers=headers, patience_s=patience_s)
 
 
 def segment(text: str | int) -> str:

@@ -48,7 +48,8 @@ def group_why(
     for work in works:
         why = explained.get(work.id)
         if why is not None:
-            lines.append(f"{alike[work.state, work.reason]} {work.state.value}: {why.text}")
+            count = alike[work.state, work.reason]
+            lines.append(f"{count} {'work' if count == 1 else 'works'}: {why.text}")
     state = "running" if counts.pending else "finished"
     facts = {
         "counts": counts.model_dump(),

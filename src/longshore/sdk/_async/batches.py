@@ -108,13 +108,18 @@ class AsyncBatch:
         """
         return await all_nodes(self._transport, f"{self._path}/files", {})
 
-    async def delete_file(self, name: str) -> None:
-        """Delete one file of the batch; one that is not there is no error.
+    async def delete_file(self, name: str) -> AsyncJob:
+        """Delete one file of the batch; deleting it again gives the same job.
+
+        Returns:
+            The job that removes its content; the batch is without the file at once.
 
         Raises:
-            NotFound: there is no such batch (any more).
+            NotFound: there is no such batch (any more), or it never had such a file.
         """
-        await self._transport.send(Call("DELETE", f"{self._path}/files/{segment(name)}"))
+        call = Call("DELETE", f"{self._path}/files/{segment(name)}")
+        answer = await self._transport.fetch(call, DeletionJob)
+        return AsyncJob(self._transport, answer.job_id)
 
     async def delete(self) -> AsyncJob:
         """Delete the batch and its files; deleting it again gives the same job.

@@ -152,7 +152,8 @@ class AsyncTransport:
                     try:
                         return await once()
                     except httpx.RequestError as error:
-                        mapped = _faults.from_transport(error, self.url, self._timeout_s)
+                        waited_s = self._timeout_s + call.patience_s
+                        mapped = _faults.from_transport(error, self.url, waited_s)
                         raise NoAnswer(call, mapped) from error
         except NoAnswer as failure:
             raise failure.error from failure.__cause__
@@ -173,6 +174,7 @@ class AsyncTransport:
             "json": call.json,
             "content": content,
             "headers": headers,
+            "timeout": self._timeout_s + call.patience_s,
         }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from longshore.errors import LongshoreError
-from longshore.limits import PART_BYTES
+from longshore.limits import MIB, PART_BYTES
 from longshore.sdk._async.transport import AsyncTransport
 from longshore.sdk._calls import APPS, Call, creating, segment
 from longshore.sdk._progress import bar
@@ -15,6 +15,7 @@ from longshore.sdk._waiting import async_in_parallel
 from longshore.wire.apps import UploadPart, UploadSession
 
 UPLOADS_AT_ONCE: Final = 4
+_COPIED_BYTES_PER_S: Final = 5 * MIB
 _SESSIONS: Final = f"{APPS}/batches/multipart-upload"
 
 
@@ -66,7 +67,10 @@ async def _upload_in_parts(
         for number, slice_ in enumerate(source.slices(session.part_size), start=1):
             parts.append(await _upload_part(transport, f"{path}/parts/{number}", slice_))
             sent(slice_.length)
-        await transport.send(creating(path, {"action": "commit", "parts": parts}))
+        # The server copies the parts into one file before it answers.
+        patience_s = source.size_bytes / _COPIED_BYTES_PER_S
+        commit = {"action": "commit", "parts": parts}
+        await transport.send(creating(path, commit, patience_s=patience_s))
     except LongshoreError as error:
         await _abort(transport, path, error)
         raise

@@ -109,13 +109,18 @@ class Batch:
         """
         return all_nodes(self._transport, f"{self._path}/files", {})
 
-    def delete_file(self, name: str) -> None:
-        """Delete one file of the batch; one that is not there is no error.
+    def delete_file(self, name: str) -> Job:
+        """Delete one file of the batch; deleting it again gives the same job.
+
+        Returns:
+            The job that removes its content; the batch is without the file at once.
 
         Raises:
-            NotFound: there is no such batch (any more).
+            NotFound: there is no such batch (any more), or it never had such a file.
         """
-        self._transport.send(Call("DELETE", f"{self._path}/files/{segment(name)}"))
+        call = Call("DELETE", f"{self._path}/files/{segment(name)}")
+        answer = self._transport.fetch(call, DeletionJob)
+        return Job(self._transport, answer.job_id)
 
     def delete(self) -> Job:
         """Delete the batch and its files; deleting it again gives the same job.

@@ -153,7 +153,8 @@ class Transport:
                     try:
                         return once()
                     except httpx.RequestError as error:
-                        mapped = _faults.from_transport(error, self.url, self._timeout_s)
+                        waited_s = self._timeout_s + call.patience_s
+                        mapped = _faults.from_transport(error, self.url, waited_s)
                         raise NoAnswer(call, mapped) from error
         except NoAnswer as failure:
             raise failure.error from failure.__cause__
@@ -174,6 +175,7 @@ class Transport:
             "json": call.json,
             "content": content,
             "headers": headers,
+            "timeout": self._timeout_s + call.patience_s,
         }
 
 

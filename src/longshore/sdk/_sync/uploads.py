@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from longshore.errors import LongshoreError
-from longshore.limits import PART_BYTES
+from longshore.limits import MIB, PART_BYTES
 from longshore.sdk._calls import APPS, Call, creating, segment
 from longshore.sdk._progress import bar
 from longshore.sdk._sources import Slice, Source
@@ -16,6 +16,7 @@ from longshore.sdk._waiting import in_parallel
 from longshore.wire.apps import UploadPart, UploadSession
 
 UPLOADS_AT_ONCE: Final = 4
+_COPIED_BYTES_PER_S: Final = 5 * MIB
 _SESSIONS: Final = f"{APPS}/batches/multipart-upload"
 
 
@@ -67,7 +68,10 @@ def _upload_in_parts(
         for number, slice_ in enumerate(source.slices(session.part_size), start=1):
             parts.append(_upload_part(transport, f"{path}/parts/{number}", slice_))
             sent(slice_.length)
-        transport.send(creating(path, {"action": "commit", "parts": parts}))
+        # The server copies the parts into one file before it answers.
+        patience_s = source.size_bytes / _COPIED_BYTES_PER_S
+        commit = {"action": "commit", "parts": parts}
+        transport.send(creating(path, commit, patience_s=patience_s))
     except LongshoreError as error:
         _abort(transport, path, error)
         raise
