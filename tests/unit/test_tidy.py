@@ -41,7 +41,6 @@ SPEAKING_PACKAGES = (
     "storage",
     "surfaces",
     "surfaces/apps",
-    "testing",
     "wire",
     "worker",
 )
