@@ -52,7 +52,7 @@ CURRENCY = rf"(?<![A-Za-z])(?:{_MARKS})(?![A-Za-z])"
 _LOOK_ALIKES = str.maketrans("OoQDUCcIl|SB", "000000011158")
 _MISREAD = re.compile(
     r"(?<![A-Za-z\d.])(?P<mark>RM|[A-Z]M|\$|€|£)?\s?"
-    r"(?P<whole>[\dOoQDUIl|SB]*)\s?[.,]\s?(?P<part>[\dOoQDUCcIl|SB]{2})(?![\w%])"
+    r"(?P<whole>[\dOoQDUIl|SB]*)[.,](?P<part>[\dOoQDUCcIl|SB]{2})(?![\w%])"
 )
 _SPACED = re.compile(r"(?<=\d[.,])\s(?=\d{2}(?:\s*$|\s+[A-Za-z]{1,3}\s*$))")
 

@@ -58,7 +58,7 @@ def read(ledger: Ledger, merchant: Merchant | None) -> list[Item]:
     body = _body(ledger, merchant)
     below = _names_stand_below(ledger, body)
     items: list[Item] = []
-    waiting = ""
+    waiting, several = "", None
     for line in body:
         entries = [entry for entry in ledger.entries if entry.line is line]
         name = _description(line)
@@ -71,8 +71,15 @@ def read(ledger: Ledger, merchant: Merchant | None) -> list[Item]:
         if items and not name and not waiting and not below and _repeats(items[-1], entries):
             items[-1] = _refined(items[-1], entries)
             continue
-        items.append(_item(line, entries, name or ("" if below else waiting)))
-        waiting = ""
+        if not name and not waiting and not below and _times(line) is not None:
+            several = entries[-1].value  # "3 x 1.80" alone on a row: the next one says of what
+            continue
+        item = _item(line, entries, name or ("" if below else waiting))
+        quantity = _divided(item.amount, several) if several else None
+        if quantity is not None:
+            item = replace(item, quantity=quantity, unit_price=several)
+        items.append(item)
+        waiting, several = "", None
     return [item for item in items if item.amount != 0]
 
 
@@ -125,7 +132,7 @@ def _description(line: Line) -> str:
             r"\s*(?:\d+\s?[xX\u00d7*@]\s?)?(?:\bRM|[$€£])?$", "", amounts.before(piece.text)
         )
         text = re.sub(r"^\d{1,13}\s?[xX\u00d7]?\s+(?=\D)", "", text)
-        if not _CODE.match(text):
+        if not _CODE.match(text) and text.upper() not in amounts.CURRENCIES:
             parts.append(text)
     return " ".join(parts).strip(" -:*")
 
@@ -141,6 +148,10 @@ def _item(line: Line, entries: Sequence[Entry], description: str) -> Item:
         elif quantity is None or (quantity * unit_price).quantize(amounts.CENT) != amount.value:
             unit_price = None
     return Item(description, amount.value, quantity if certain else None, unit_price, amount.piece)
+
+
+def _times(line: Line) -> re.Match[str] | None:
+    return _TIMES.search(line.row.text)
 
 
 def _starts(piece: Piece, amount: Entry) -> bool:

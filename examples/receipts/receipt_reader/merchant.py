@@ -18,7 +18,7 @@ _LEGAL = (
     r"LLP|INC|CORP|CORPORATION|CO|COMPANY|GMBH(?:\s?&\s?CO\.?\s?KG)?|AG|KG|OHG|UG|E\.?K|S\.?A\.?R\.?L|SARL|"
     r"SAS|S\.?A|S\.?R\.?L|S\.?P\.?A|B\.?V|N\.?V|AB|A/S|APS|OY|SP\.?\s?Z\s?O\.?O|PLT|PT|CV|TBK|JMB|LTDA"
 )
-_LEGAL_END = re.compile(rf"(?<![A-Z.&])(?:{_LEGAL})\.?$", re.IGNORECASE)
+_LEGAL_END = re.compile(rf"(?<![\w.&])(?:{_LEGAL})\.?$", re.IGNORECASE)
 
 # Kinds of business, which a name often ends or begins with.
 _BUSINESS = """
@@ -46,9 +46,11 @@ _ADDRESS = re.compile(
     r"|STRASSE\b|STRAßE\b|STR\.\s?\d|(?:STRAAT|GASSE|PLATZ|WEG)\s\d|\bJ[A1I]L?[A4]N",
     re.IGNORECASE,
 )
-_NUMBERED = re.compile(
-    r"^\W*(?:NO\.?\s?)?[A-Z]{0,2}\d+[A-Z]?\b|\b\d{5}\b|\b[A-Z]{1,2}\d{1,2}[A-Z]?\s\d[A-Z]{2}\b",
-    re.IGNORECASE,
+_NUMBERED = re.compile(r"^\W*(?:NO\.?\s?)?[A-Z]{0,2}\d+[A-Z]?\b.*,", re.IGNORECASE)
+# Malaysia, Germany, France, the United States; Britain; Canada; Australia.
+_POSTAL_CODE = re.compile(
+    r"(?<![\d-])\d{5}(?:-\d{4})?(?![\d-])|\b[A-Z]{1,2}\d[A-Z\d]?\s?\d[A-Z]{2}\b|\b[A-Z]\d[A-Z]\s?\d[A-Z]\d\b"
+    r"|\b(?:NSW|QLD|VIC|TAS|ACT|WA|SA|NT)\s\d{4}\b"
 )
 _REGISTRATION = re.compile(
     r"\b(?:CO|COMPANY|BUSINESS|ROC|SSM|REG|REGISTRATION|UEN|ABN|ACN|CNPJ|SIRET|SIREN|CIF|NIF|VAT|GST|SST|TIN|USt|UStID|STEUER|TVA|BTW|KVK|P\.?IVA|HST|TAX)\b"
@@ -184,7 +186,7 @@ def _is_title(row: Row) -> bool:
 
 
 def _is_place(text: str) -> bool:
-    return bool(_ADDRESS.search(text) or (_NUMBERED.search(text) and "," in text))
+    return any(pattern.search(text) for pattern in (_ADDRESS, _NUMBERED, _POSTAL_CODE))
 
 
 def _is_registration(text: str) -> bool:

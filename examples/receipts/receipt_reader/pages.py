@@ -21,7 +21,7 @@ PIXELS_MAX = 50_000_000
 
 PDF_DOTS_PER_INCH = 200
 ACCEPTED = "a JPEG, PNG, TIFF, WebP, BMP, GIF or JPEG 2000 image, or a PDF"
-_FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000")
+_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000")
 _POINTS_PER_INCH = 72
 
 # PDFium keeps state of its own per process and must not be entered by two threads.
@@ -70,6 +70,7 @@ def _picture_pages(path: Path, name: str, head: bytes) -> list[Image.Image]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             # Damaged metadata is no reason to refuse a picture that can be read.
             warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+            Image.init()  # or formats beyond the most common are not known by their names
             picture = Image.open(path, formats=_FORMATS)
     except UnidentifiedImageError:
         raise Reject(
