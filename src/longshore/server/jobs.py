@@ -49,7 +49,8 @@ class JobRunner:
         self._handlers = handlers
         self._metrics = metrics
         self._holder = ids.new("sv")
-        self._running: dict[str, _Running] = {}
+        # By work and attempt: after a lost lease both attempts may run here for a moment.
+        self._running: dict[tuple[str, int], _Running] = {}
         self._bell: Bell | None = None
 
     async def run(self) -> None:
@@ -84,7 +85,7 @@ class JobRunner:
                 )
                 for lease in leases:
                     task = asyncio.create_task(self._run(lease), name=f"job {lease.id}")
-                    self._running[lease.id] = _Running(lease, task)
+                    self._running[lease.id, lease.attempt] = _Running(lease, task)
             await bell.wait(LOOK_AGAIN_S)
 
     async def _run(self, lease: Lease) -> None:
@@ -93,13 +94,13 @@ class JobRunner:
         try:
             ending = await self._attempt(lease, name, payload)
         except asyncio.CancelledError:
-            outcome = self._running[lease.id].outcome_if_stopped
+            outcome = self._running[lease.id, lease.attempt].outcome_if_stopped
             if outcome is not None:
                 await self._finish(name, Ending(lease.id, lease.attempt, outcome))
         else:
             await self._finish(name, ending)
         finally:
-            self._running.pop(lease.id, None)
+            self._running.pop((lease.id, lease.attempt), None)
             if self._bell is not None:
                 self._bell.ring()
 
@@ -145,7 +146,7 @@ class JobRunner:
         lease_s = self._context.settings.lease_s
         while True:
             await asyncio.sleep(lease_s / 3)
-            held = [(work_id, running.lease.attempt) for work_id, running in self._running.items()]
+            held = list(self._running)
             if not held:
                 continue
             try:
@@ -156,10 +157,12 @@ class JobRunner:
                 _log.exception("renewing the leases of system jobs failed")
                 continue
             for entry in lost:
-                self._stop(entry.work_id, Outcome.CANCELLED if entry.cancelled else None)
+                self._stop(
+                    (entry.work_id, entry.attempt), Outcome.CANCELLED if entry.cancelled else None
+                )
 
-    def _stop(self, work_id: str, outcome: Outcome | None) -> None:
-        running = self._running.get(work_id)
+    def _stop(self, attempt: tuple[str, int], outcome: Outcome | None) -> None:
+        running = self._running.get(attempt)
         if running is not None:
             running.outcome_if_stopped = outcome
             running.task.cancel()

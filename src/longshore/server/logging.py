@@ -14,6 +14,10 @@ REDACTED: Final = "[redacted]"
 _TOKEN: Final = re.compile(r"\bls_[0-9A-Za-z]{4,}_[0-9A-Za-z_-]{4,}")
 _BEARER: Final = re.compile(r"(?i)\b((?:bearer|token)\s+)[^\s'\",;]{8,}")
 _URL_PASSWORD: Final = re.compile(r"(\w+://[^/\s:@]*:)[^@\s/]+(@)")
+_ASSIGNED: Final = re.compile(
+    r"""(?i)((?:authorization|password|secret|api[-_]?key|synthetic[-_]key|access[-_]?token)["']?"""
+    r"""\s*[:=]\s*["']?)(?:bearer\s+|token\s+)?[^\s"',;}]+"""
+)
 _SECRET_NAME: Final = re.compile(
     r"(?i)(authorization|password|secret|(?:^|[-_])key$|api[-_]?key|access[-_]?token|^token$)"
 )
@@ -77,6 +81,7 @@ def without_secrets(text: str) -> str:
     """Return `text` with anything in it that looks like a key, token or password taken out."""
     text = _TOKEN.sub(REDACTED, text)
     text = _BEARER.sub(rf"\1{REDACTED}", text)
+    text = _ASSIGNED.sub(rf"\1{REDACTED}", text)
     return _URL_PASSWORD.sub(rf"\1{REDACTED}\2", text)
 
 
