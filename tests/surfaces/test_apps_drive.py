@@ -144,7 +144,7 @@ async def test_deleting_is_fine_where_nothing_is_and_again(apps: Platform) -> No
     await apps.jobs()
 
     assert first.status_code == second.status_code == third.status_code == never.status_code == 202
-    assert third.json() == second.json()
+    assert first.json() == second.json() == third.json()
     assert (await apps.job(first.json()["job_id"]))["objects"] == 2
     assert (await apps.job(never.json()["job_id"]))["state"] == "COMPLETE"
     assert (await apps.client.get(f"/api/v2/files/{path}")).status_code == 404

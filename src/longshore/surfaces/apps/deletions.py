@@ -149,11 +149,18 @@ def delete_path(connection: Connection, principal: Principal, path: str) -> str 
         started = start(connection, organisation_id, target, WHOLE, job, actor=actor)
         count(connection, started.id, gone)
         return started.work_id
-    if files.page(connection, organisation_id, path, limit=1):
+    known = find(connection, organisation_id, target, WHOLE)
+    if files.page(connection, organisation_id, path, limit=1) and not _under_way(connection, known):
         job = {"job": "apps.delete_folder", "folder": path}
         return start(connection, organisation_id, target, WHOLE, job, actor=actor).work_id
-    known = find(connection, organisation_id, target, WHOLE)
     return None if known is None else resume(connection, known, actor=actor)
+
+
+def _under_way(connection: Connection, deletion: Deletion | None) -> bool:
+    if deletion is None or deletion.work_id is None:
+        return False
+    found = works.get_many(connection, [deletion.work_id]).get(deletion.work_id)
+    return found is not None and not found.final
 
 
 def count(connection: Connection, deletion_id: int, gone: Gone) -> None:

@@ -176,4 +176,4 @@ def field_name(name: str) -> str:
     made = "".join(
         "__" if letter == "_" else letter if f"_{letter}".isidentifier() else "_" for letter in name
     )
-    return f"_{made}" if not made or made[0].isdecimal() else made
+    return made if made.isidentifier() else f"_{made}"
