@@ -1,0 +1,78 @@
+"""R1: the server is killed just before and just after the commit of every change of state."""
+
+from __future__ import annotations
+
+import pytest
+
+from longshore.engine.states import Reason, State
+from longshore.storage import faults
+from tests.acceptance import invariants, voyage
+from tests.acceptance.conftest import Harbour
+from tests.acceptance.voyage import Scenario, Voyage
+
+_GOOD = {"a.txt": ("success",), "b.txt": ("success",)}
+_PLAIN = Scenario(_GOOD)
+_CANCELLED = dict.fromkeys(("a.txt", "b.txt", "c.txt"), State.CANCELLED)
+_CANCEL = ("cancel",)
+
+SCENARIOS: dict[Reason, Scenario] = {
+    Reason.SUBMITTED: _PLAIN,
+    # The job that ends a run waits for the run's files, and is released when they are over.
+    Reason.BLOCKED: _PLAIN,
+    Reason.RELEASED: _PLAIN,
+    Reason.DELAYED: Scenario(
+        {**_GOOD, "first": ("success",), "second": ("success",)}, seed=voyage.seed_delayed
+    ),
+    Reason.DEPENDENCY_FAILED: Scenario(
+        {**_GOOD, "first": ("rejected",), "second": ("success",)},
+        ends={"first": State.FAILURE, "second": State.CANCELLED},
+        seed=voyage.seed_needing_success,
+    ),
+    Reason.CLAIMED: _PLAIN,
+    Reason.DONE: _PLAIN,
+    Reason.FAILED: Scenario({**_GOOD, "c.txt": ("failure", "success")}),
+    Reason.TIMED_OUT: Scenario({**_GOOD, "c.txt": ("timed_out", "success")}),
+    Reason.REJECTED: Scenario({**_GOOD, "c.txt": ("rejected",)}, ends={"c.txt": State.FAILURE}),
+    Reason.LEASE_EXPIRED: Scenario({**_GOOD, "c.txt": ("drop", "success")}),
+    Reason.HANDED_BACK: Scenario({**_GOOD, "c.txt": ("handed_back", "success")}),
+    Reason.RETRIED: Scenario({**_GOOD, "c.txt": ("failure", "success")}),
+    Reason.CANCEL_REQUESTED: Scenario(
+        {"a.txt": _CANCEL, "b.txt": _CANCEL, "c.txt": _CANCEL},
+        ends=_CANCELLED,
+        run_status="CANCELLED",
+    ),
+    Reason.CANCEL_CONFIRMED: Scenario(
+        {"a.txt": _CANCEL, "b.txt": _CANCEL, "c.txt": _CANCEL},
+        ends=_CANCELLED,
+        run_status="CANCELLED",
+    ),
+    Reason.CANCELLED: Scenario(
+        {"a.txt": ("success",), "b.txt": ("success",), "c.txt": ("success",)},
+        ends=_CANCELLED,
+        run_status="CANCELLED",
+        cancel_first=True,
+    ),
+}
+ELSEWHERE = {
+    # Seen by the server only when the worker beside it dies.
+    Reason.WORKER_LOST,
+    # No request of the API does this yet.
+    Reason.REOPENED,
+}
+
+
+def test_every_change_of_state_has_its_scenario() -> None:
+    assert set(SCENARIOS) | ELSEWHERE == set(Reason)
+
+
+@pytest.mark.parametrize("where", [faults.BEFORE_COMMIT, faults.AFTER_COMMIT])
+@pytest.mark.parametrize("reason", SCENARIOS, ids=str)
+def test_a_server_killed_at_a_change_of_state_loses_nothing(
+    harbour: Harbour, database_url: str, reason: Reason, where: str
+) -> None:
+    passage = Voyage(harbour, database_url, SCENARIOS[reason])
+    user = passage.sail(f"{where}:{reason}")
+    invariants.check_all(user)
+    for work_id in passage.seeded.values():
+        invariants.check_history(user.events(work_id), user.work(work_id))
+    print(f"ready again after {passage.server.starts_s[-1]:.2f} s")

@@ -1,0 +1,140 @@
+"""R2: workers are killed at every point of their work, hundreds of times."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from dataclasses import dataclass
+
+import psutil
+import pytest
+
+from tests.acceptance import invariants
+from tests.acceptance.api import User
+from tests.acceptance.conftest import Harbour, wait_for_apps
+from tests.acceptance.harness import WorkerProcess, eventually, marked
+
+SLOTS = 2
+FILES_PER_RUN = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    files: int
+    kills: int
+    within_s: float
+
+
+SHORT = Size(files=240, kills=14, within_s=90.0)
+LONG = Size(files=10_000, kills=500, within_s=3_000.0)
+
+
+@pytest.fixture
+def size(request: pytest.FixtureRequest) -> Size:
+    return LONG if request.config.getoption("--long", default=False) else SHORT
+
+
+@dataclass
+class Killer:
+    """Kills workers, their children and their heartbeat processes, and starts workers again."""
+
+    workers: list[WorkerProcess]
+    chance: random.Random
+    kills: int = 0
+
+    def strike(self) -> None:
+        worker = self.chance.choice(self.workers)
+        victims: list[int] = [worker.pid]
+        if self.chance.random() < 0.5:
+            victims = [process.pid for process in worker.descendants()] or victims
+        victim = self.chance.choice(victims)
+        try:
+            psutil.Process(victim).send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            return
+        self.kills += 1
+        if victim == worker.pid:
+            worker.wait(10.0)
+            worker.start()
+
+
+def _start_runs(user: User, files: int) -> list[str]:
+    runs = []
+    for start in range(0, files, FILES_PER_RUN):
+        names = range(start, min(start + FILES_PER_RUN, files))
+        batch = user.batch_of({f"{name:05}.txt": f"text {name}".encode() for name in names})
+        runs.append(user.start_run("Echo", batch))
+    return runs
+
+
+def _pending(user: User, runs: list[str]) -> int:
+    return sum(user.group(run_id)["counts"]["pending"] for run_id in runs)
+
+
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("seed", [20_261])
+def test_workers_killed_again_and_again_lose_nothing_and_record_nothing_twice(
+    harbour: Harbour, size: Size, seed: int
+) -> None:
+    server = harbour.server()
+    server.start()
+    user = harbour.user(server)
+    workers = [harbour.worker(server, name, slots=SLOTS) for name in ("one", "two")]
+    for worker in workers:
+        worker.start()
+    wait_for_apps(user, ["Echo"])
+    runs = _start_runs(user, size.files)
+
+    killer = Killer(workers, random.Random(seed))
+    pause = threading.Event()
+    deadline = time.monotonic() + size.within_s
+    with invariants.Watch(user, runs[:1]) as watch:
+        while _pending(user, runs) and time.monotonic() < deadline:
+            if killer.kills < size.kills:
+                killer.strike()
+            pause.wait(killer.chance.uniform(0.2, 0.8))
+        for run_id in runs:
+            user.finished(run_id, within_s=30.0)
+    assert watch.looks > 0
+
+    invariants.check_all(user)
+    works = [work for run_id in runs for work in user.works(run_id)]
+    assert {work["state"] for work in works} == {"success"}
+    extra = sum(work["attempt"] for work in works) - size.files
+    print(f"{killer.kills} kills, {extra} executions more than files")
+    assert killer.kills >= min(size.kills, 5), "the work was over before anything was killed"
+    assert extra <= killer.kills * SLOTS
+
+    texts = {
+        field["value"]
+        for run_id in runs
+        for file in user.results(run_id)
+        for document in file["documents"]
+        for field in document["fields"]
+        if field["field_name"] == "text"
+    }
+    assert texts == {f"text {name}" for name in range(size.files)}
+    for worker in workers:
+        worker.stop()
+    server.stop()
+    eventually(lambda: not marked(harbour.mark), 10.0, "no process is left behind")
+
+
+def test_a_killed_worker_takes_all_that_it_started_with_it(harbour: Harbour) -> None:
+    server = harbour.server()
+    server.start()
+    user = harbour.user(server)
+    worker = harbour.worker(server)
+    worker.start()
+    wait_for_apps(user, ["Patient"])
+    marker = harbour.directory / "marker"
+    user.run_files("Patient", {"a.txt": f"spawn {marker}".encode()})
+    eventually((harbour.directory / "marker.pid").exists, 20.0, "the grandchild runs")
+    worker.kill()
+    eventually(
+        lambda: {process.pid for process in marked(harbour.mark)} == {server.pid},
+        15.0,
+        "only the server is left",
+    )

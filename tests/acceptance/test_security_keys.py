@@ -1,0 +1,215 @@
+"""X4, X15 and roles: nothing is done without a key, or with one that may not do it."""
+
+from __future__ import annotations
+
+import secrets
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from longshore.access import keys, organisations
+from longshore.access.roles import Role
+from longshore.errors import Unauthenticated
+from longshore.storage import Database
+from tests.acceptance.api import User
+from tests.acceptance.conftest import Harbour
+from tests.acceptance.harness import Server
+from tests.acceptance.operations import OPEN, guarded, operations
+
+SAMPLES = 250
+
+
+def _key(user: User, role: str) -> str:
+    made = user.http.post("/longshore/v1/keys", json={"name": f"a {role}", "role": role})
+    assert made.status_code == 201, made.text
+    return str(made.json()["key"])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer nonsense"},
+        {"Authorization": f"Bearer ls_{'0' * 26}_{'A' * 43}"},
+        {"x-api-key": "ls_"},
+    ],
+    ids=["none", "empty", "nonsense", "unknown", "cut"],
+)
+def test_every_operation_but_the_open_ones_asks_for_a_key(
+    server: Server, headers: dict[str, str]
+) -> None:
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=20.0) as client:
+        for operation in guarded(server):
+            answer = client.request(operation.method, operation.url({}), headers=headers)
+            assert answer.status_code == 401, f"{operation} -> {answer.status_code} {answer.text}"
+            assert answer.headers["www-authenticate"] == "Bearer"
+            if operation.method == "HEAD":
+                continue
+            told = answer.json()
+            if operation.speaks_apps:
+                assert answer.headers["content-type"] == "application/json", operation
+                assert told["message"], operation
+            else:
+                assert answer.headers["content-type"] == "application/problem+json", operation
+                assert (told["status"], bool(told["detail"])) == (401, True), operation
+
+
+def test_the_open_operations_answer_without_a_key_and_tell_nothing_of_the_data(
+    server: Server, user: User
+) -> None:
+    canary = f"canary-{secrets.token_hex(8)}"
+    user.batch_of({canary: canary.encode()})
+    open_ones = {operation.path for operation in operations(server)} & OPEN
+    for path in open_ones | OPEN:
+        answer = httpx.get(f"{server.url}{path}", trust_env=False)
+        assert answer.status_code == 200, path
+        assert canary not in answer.text
+
+
+def test_a_key_in_the_address_does_not_count(server: Server) -> None:
+    answer = httpx.get(
+        f"{server.url}/api/v2/batches", params={"key": server.key, "token": server.key}
+    )
+    assert answer.status_code == 401
+
+
+def test_a_viewer_can_change_nothing(server: Server, user: User) -> None:
+    batch_id = user.batch_of({"a.txt": b"text"})
+    viewer = User(server.url, _key(user, "viewer"))
+    # Ids of real things, so that nothing is refused only because it is not there.
+    real = {"batch_id": str(batch_id), "filename": "a.txt", "name": "a.txt"}
+    asked = 0
+    for operation in guarded(server):
+        if not operation.changes:
+            continue
+        answer = viewer.http.request(operation.method, operation.url(real), json={})
+        assert answer.status_code == 403, f"{operation} -> {answer.status_code} {answer.text}"
+        asked += 1
+    assert asked > 10
+    viewer.close()
+    assert user.get(f"/api/v2/batches/{batch_id}/files")["nodes"][0]["name"] == "a.txt"
+    assert [key["role"] for key in user.get("/longshore/v1/keys")["keys"]].count("viewer") == 1
+
+
+def test_each_role_reaches_as_far_as_it_says_and_no_further(server: Server, user: User) -> None:
+    attempts: dict[str, tuple[str, str, Any]] = {
+        "read": ("GET", "/api/v2/batches", None),
+        "operate": ("POST", "/api/v2/batches", {"name": "batch"}),
+        "work": (
+            "POST",
+            "/longshore/v1/worker/register",
+            {"name": "w", "slots": 1, "apps": [], "incarnation": "x"},
+        ),
+        "admin": ("GET", "/longshore/v1/keys", None),
+    }
+    allowed = {
+        "viewer": {"read"},
+        "operator": {"read", "operate"},
+        "developer": {"read", "operate"},
+        "worker": {"read", "work"},
+        "admin": {"read", "operate", "work", "admin"},
+    }
+    for role, may in allowed.items():
+        client = User(server.url, _key(user, role))
+        for what, (method, path, body) in attempts.items():
+            status = client.http.request(method, path, json=body).status_code
+            assert (status == 403) == (what not in may), f"{role} {what} -> {status}"
+        client.close()
+
+
+def test_a_revoked_key_is_refused_at_once(server: Server, user: User) -> None:
+    token = _key(user, "operator")
+    client = User(server.url, token)
+    assert client.http.get("/api/v2/batches").status_code == 200
+    key_id = next(
+        key["id"] for key in user.get("/longshore/v1/keys")["keys"] if key["role"] == "operator"
+    )
+    user.ask("DELETE", f"/longshore/v1/keys/{key_id}")
+    assert client.http.get("/api/v2/batches").status_code == 401
+    client.close()
+
+
+def _median_ms(client: httpx.Client, tokens: dict[str, Callable[[], str]]) -> dict[str, float]:
+    """Measure refusals with tokens of each kind, in turn, so that noise hits all alike."""
+    taken: dict[str, list[float]] = {kind: [] for kind in tokens}
+    bodies = set()
+    for _ in range(SAMPLES):
+        for kind, token in tokens.items():
+            headers = {"Authorization": f"Bearer {token()}"}
+            begun = time.perf_counter()
+            answer = client.get("/api/v2/batches", headers=headers)
+            taken[kind].append((time.perf_counter() - begun) * 1000)
+            assert answer.status_code == 401
+            bodies.add(answer.json()["message"])
+    assert len(bodies) == 1, f"the answer tells which part of a key is wrong: {bodies}"
+    return {kind: statistics.median(samples) for kind, samples in taken.items()}
+
+
+def test_the_time_of_a_refusal_does_not_tell_which_key_ids_exist(server: Server) -> None:
+    real_id = server.key.split("_")[1]
+
+    def secret() -> str:
+        return secrets.token_urlsafe(32)[:43].ljust(43, "A")
+
+    def unknown_id() -> str:
+        return "".join(secrets.choice("0123456789abcdefghijklmnopqrstuv") for _ in range(26))
+
+    kinds: dict[str, Callable[[], str]] = {
+        "known": lambda: f"ls_{real_id}_{secret()}",
+        "unknown": lambda: f"ls_{unknown_id()}_{secret()}",
+        "malformed": lambda: f"ls_{secret()}",
+    }
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=20.0) as client:
+        medians = _median_ms(client, kinds)
+    print(f"medians in ms: {medians}")
+    # Finding a row and hashing take well under a tenth of a millisecond; 20 % of a request is noise.
+    difference = abs(medians["known"] - medians["unknown"])
+    assert difference <= max(0.3, 0.2 * medians["known"]), medians
+    # What has not the form of a key needs no look-up; that tells nothing of the keys there are.
+    assert medians["malformed"] <= medians["known"] * 1.5 + 0.3, medians
+
+
+def test_secrets_are_compared_in_constant_time_whether_or_not_the_id_is_known(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(connection: Any) -> str:
+        local = organisations.ensure_first(connection)
+        return keys.create(connection, local.id, name="key", role=Role.VIEWER)[1]
+
+    token = database.write_blocking(make)
+    compared: list[tuple[str, str]] = []
+    constant_time = keys.hmac.compare_digest
+
+    def counting(left: str, right: str) -> bool:
+        compared.append((left, right))
+        return constant_time(left, right)
+
+    monkeypatch.setattr(keys.hmac, "compare_digest", counting)
+    public = token.split("_")[1]
+    for wrong in (f"ls_{public}_{'A' * 43}", f"ls_{'0' * 26}_{'A' * 43}"):
+        with pytest.raises(Unauthenticated):
+            database.read_blocking(keys.authenticate, wrong)
+    assert len(compared) == 2
+    assert {len(text) for pair in compared for text in pair} == {64}, "digests, of one length"
+    assert database.read_blocking(keys.authenticate, token).key_name == "key"
+    assert len(compared) == 3
+
+
+def test_the_credentials_are_readable_by_their_owner_only(harbour: Harbour) -> None:
+    made = harbour.server()
+    made.start()
+    path = made.data / "credentials.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert made.data.stat().st_mode & 0o077 == 0
+    made.restart()
+    stored = b"".join(path.read_bytes() for path in made.data.glob("longshore.db*"))
+    for token in (made.key, made.worker_key):
+        assert token.encode() not in stored, "the database keeps no secret"
+        assert token[-43:].encode() not in stored
+    assert made.log.count(made.worker_key) == 0
+    assert made.log.count(made.key) <= 1, "the key is shown when it is made, and never again"
