@@ -44,10 +44,11 @@ check: $(COMPLETE) ## Run every check but the tests
 	@$(MAKE) --keep-going $(CHECKS)
 	@echo "==> All checks passed"
 
-bench: $(COMPLETE) ## Run the benchmarks
-	@set -e; for program in benchmarks/*.py; do \
-		echo "==> $$program"; $(BIN)/python "$$program"; \
-	done
+bench: $(COMPLETE) ## Run the benchmarks; RECEIPTS=DIR names the labelled receipts to read
+	@echo "==> benchmarks/engine.py: some minutes, on SQLite and on PostgreSQL"
+	@$(BIN)/python benchmarks/engine.py
+	@echo "==> benchmarks/receipts.py"
+	@$(BIN)/python benchmarks/receipts.py $(if $(RECEIPTS),--data "$(RECEIPTS)")
 
 docs: $(COMPLETE) ## Write the generated reference pages and build the site into site/
 	@echo "==> Writing the reference pages"
