@@ -88,7 +88,7 @@ def test_sigterm_lets_running_work_end_and_says_goodbye(
 ) -> None:
     worker = start()
     work = submit_gate(server, tmp_path / "gate")
-    worker.signal(signal.SIGTERM)
+    worker.process.send_signal(signal.SIGTERM)
     poll(lambda: "stopping" in worker.text())
     waiting = server.submit("Good")
     (tmp_path / "gate").touch()
@@ -103,7 +103,7 @@ def test_what_does_not_end_in_time_is_handed_back(server: WorkerServer, start: S
     worker = start(drain_s=0.2)
     work = server.submit("Family")
     child = int(server.wait_for_line(work, "child "))
-    worker.signal(signal.SIGTERM)
+    worker.process.send_signal(signal.SIGTERM)
     assert server.report(work).outcome is Outcome.HANDED_BACK
     assert worker.wait() == 0
     assert not alive(child)
@@ -113,9 +113,9 @@ def test_a_second_signal_does_not_wait(server: WorkerServer, start: StartWorker)
     worker = start(drain_s=600.0)
     work = server.submit("Stubborn")
     server.wait_for_line(work, "ready")
-    worker.signal(signal.SIGINT)
+    worker.process.send_signal(signal.SIGINT)
     poll(lambda: "stopping: " in worker.text())
-    worker.signal(signal.SIGINT)
+    worker.process.send_signal(signal.SIGINT)
     assert server.report(work).outcome is Outcome.HANDED_BACK
     assert worker.wait() == 0
 
@@ -129,7 +129,7 @@ def test_kill_9_of_the_worker_leaves_nothing_behind(
     family = children(worker.process.pid)
     assert len(family) >= 4
     assert list(worker.scratch.iterdir())
-    worker.signal(signal.SIGKILL)
+    worker.process.send_signal(signal.SIGKILL)
     worker.wait()
     poll(lambda: not any(alive(pid) for pid in family))
     poll(lambda: not list(worker.scratch.iterdir()))
@@ -164,8 +164,10 @@ def test_a_worker_that_the_server_has_forgotten_registers_again(
 ) -> None:
     start()
     server.report(server.submit("Good"))
-    with server.ledger.changed:
-        server.ledger.workers.clear()
+    # As after a restart with another database.
+    server.stop()
+    server.ledger.workers.clear()
+    server.start()
     assert value(server.report(server.submit("Good", data=b"again"))) == "again"
     first, second = server.ledger.registrations
     assert first == second

@@ -50,6 +50,19 @@ def test_an_exception_is_a_failure(server: WorkerServer) -> None:
     assert report.error.type == "ValueError"
 
 
+def test_code_that_does_not_end_does_not_keep_the_worker(tmp_path: Path) -> None:
+    served = WorkerServer()
+    worker = WorkerProcess(
+        served.url, [str(APPS)], tmp_path / "worker.log", executor="thread", drain_s=0.1
+    )
+    work = served.submit("Gate", data=str(tmp_path / "never").encode())
+    served.wait_for_line(work, "ready")
+    worker.process.terminate()
+    assert served.report(work).outcome is Outcome.HANDED_BACK
+    assert worker.wait() == 0
+    served.stop()
+
+
 def test_a_time_limit_is_reported_and_the_late_result_dropped(
     server: WorkerServer, tmp_path: Path
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import signal
 import subprocess
 import sys
 import threading
@@ -330,7 +329,13 @@ class WorkerProcess:
     """A real worker in a process of its own."""
 
     def __init__(self, url: str, modules: list[str], log: Path, **options: Any) -> None:
-        settings = {"url": url, "key": KEY, "modules": modules, "slots": 1, "grace_s": 0.5}
+        settings: dict[str, Any] = {
+            "url": url,
+            "key": KEY,
+            "modules": modules,
+            "slots": 1,
+            "grace_s": 0.5,
+        }
         self.log = log
         self.scratch = log.with_suffix(".scratch")
         self.scratch.mkdir()
@@ -342,9 +347,6 @@ class WorkerProcess:
                 stderr=stderr,
                 env=child_environment(LONGSHORE_KEY=KEY, TMPDIR=str(self.scratch)),
             )
-
-    def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
 
     def wait(self) -> int:
         return self.process.wait(DEADLINE_S)

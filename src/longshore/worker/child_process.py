@@ -150,6 +150,9 @@ class SupervisedProcess:
         """Send a message; one to a process that has ended is dropped, `exited` tells."""
         frame = encode(message)
         async with self._sending:
+            # The number of a closed descriptor may belong to another file by now.
+            if self.exited.done():
+                return
             with contextlib.suppress(BrokenPipeError):
                 if len(frame) <= _SMALL_FRAME_BYTES:
                     _write(self._command, frame)
@@ -223,8 +226,12 @@ class SupervisedProcess:
         for pump in (*self._output, self._events):
             pump.drain()
             pump.close()
-        os.close(self._command)
+        self._closing = asyncio.ensure_future(self._close_command())
         self.exited.set_result(Exit(code, memory.peak_rss_bytes(usage)))
+
+    async def _close_command(self) -> None:
+        async with self._sending:
+            os.close(self._command)
 
 
 def _named(on_output: Callable[[str, bytes], None] | None, name: str) -> OnBytes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 
 from longshore.errors import ConfigurationError, Reject, RetryLater
-from longshore.limits import JSON_BODY_BYTES
+from longshore.limits import JSON_BODY_BYTES, PAUSE_MAX_S
 from longshore.wire.worker import AttemptError, Outcome
 from longshore.worker import memory
 from longshore.worker.apps import run_app
@@ -46,7 +47,7 @@ def execute(registry: Registry, run: Run, note: Note, *, memory_limit_bytes: int
         product = _runner(run.surface)(registry, run, note)
         _check_size(product)
     except RetryLater as error:
-        return _ended(run, Outcome.FAILURE, attempt_error(error), retry_delay_s=error.delay_s)
+        return _ended(run, Outcome.FAILURE, attempt_error(error), retry_delay_s=_delay_s(error))
     except Reject as error:
         return _ended(run, Outcome.REJECTED, attempt_error(error))
     except MemoryError as error:
@@ -74,6 +75,14 @@ def _runner(surface: str) -> Runner:
             f"{', '.join(RUNNERS)}. Start a worker of the server's version."
         )
     return runner
+
+
+def _delay_s(error: RetryLater) -> float | None:
+    """Return a delay that the server accepts; None, its own choice, for one that is no number."""
+    delay_s: object = error.delay_s
+    if not isinstance(delay_s, int | float) or math.isnan(delay_s):
+        return None
+    return min(max(float(delay_s), 0.0), PAUSE_MAX_S)
 
 
 def _check_size(product: Product) -> None:

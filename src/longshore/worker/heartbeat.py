@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from typing import NoReturn
 
 from longshore import errors
 from longshore.wire.worker import Held, RenewAnswer, RenewRequest
@@ -56,7 +57,7 @@ class Heartbeat:
                 self._take(self._receiver.receive())
         self.clean_up()
 
-    def clean_up(self) -> None:
+    def clean_up(self) -> NoReturn:
         """Kill what the dead worker has left behind, and end this process."""
         for group in self._groups:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -80,7 +81,10 @@ class Heartbeat:
                 transport = (identity, BlockingTransport(identity.url, identity.key))
             pause_s = min(identity.lease_s / 3, _LONGEST_PAUSE_S)
             begun_s = time.monotonic()
-            answered = self._renew(identity, transport[1], timeout_s=pause_s)
+            try:
+                answered = self._renew(identity, transport[1])
+            except BrokenPipeError:
+                self.clean_up()
             rest_s = (pause_s if answered else min(_RETRY_S, pause_s)) - (
                 time.monotonic() - begun_s
             )
@@ -102,11 +106,13 @@ class Heartbeat:
                 case Unguard(group=group):
                     self._groups.discard(group)
 
-    def _renew(self, identity: Identity, transport: BlockingTransport, *, timeout_s: float) -> bool:
+    def _renew(self, identity: Identity, transport: BlockingTransport) -> bool:
         with self._lock:
             leases = list(self._leases.values())
         if not leases:
             return True
+        # Half a lease: when nothing answers, there is time left for another attempt.
+        timeout_s = identity.lease_s / 2
         request = RenewRequest(worker_id=identity.worker_id, leases=leases)
         try:
             answer = transport.post("worker/renew", request, RenewAnswer, timeout_s=timeout_s)

@@ -60,12 +60,16 @@ class AttemptOutput:
         if self._lines <= LOG_LINES_PER_ATTEMPT:
             self._sink(stream, text)
 
-    def finish(self) -> None:
-        """Write out what is left, and how many lines were left out."""
+    def flush(self) -> None:
+        """Write out what is left of unfinished lines."""
         for stream, splitter in self._splitters.items():
             rest = splitter.finish()
             if rest is not None:
                 self.line(stream, rest)
+
+    def finish(self) -> None:
+        """Write out what is left, and how many lines were left out; once, at the end."""
+        self.flush()
         left_out = self._lines - LOG_LINES_PER_ATTEMPT
         if left_out > 0:
             self._sink("worker", f"{left_out} more lines were not kept.")

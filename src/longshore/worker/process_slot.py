@@ -68,18 +68,23 @@ class ProcessSlot:
             return
         self._set_up_output.clear()
         self._ready = asyncio.get_running_loop().create_future()
-        child = SupervisedProcess(
-            "longshore.worker.child",
-            receives=FromChild,
-            on_message=self._on_message,
-            on_output=self._on_output,
-        )
+        try:
+            child = SupervisedProcess(
+                "longshore.worker.child",
+                receives=FromChild,
+                on_message=self._on_message,
+                on_output=self._on_output,
+            )
+        except OSError as error:
+            raise SetUpFailed(f"No process could be started: {error}.") from error
         self._child = child
         self._on_group(child.pid, True)
         child.exited.add_done_callback(lambda _: self._on_group(child.pid, False))
         await child.send(self._begin)
         await first_of(self._ready, child.exited)
         if self._ready.done():
+            if self._ready.exception() is not None:
+                await child.stop(0)
             self._ready.result()
             return
         output = b"".join(self._set_up_output).decode("utf-8", "replace")
@@ -111,6 +116,7 @@ class ProcessSlot:
             why = attempt.stopped.result() if attempt.stopped.done() else Stop.TIME_LIMIT
             await child.stop(self._grace_s)
             await sending
+            attempt.output.flush()
             return stopped(run, why, timeout_s, attempt.output.tail())
         finally:
             self._attempt = self._finished = None
@@ -131,7 +137,7 @@ class ProcessSlot:
 
     def _crashed(self, run: Run, end: Exit, attempt: Attempt) -> Finished:
         used = memory.describe(self._begin.memory_limit_bytes, end.peak_rss_bytes)
-        attempt.output.finish()
+        attempt.output.flush()
         error = AttemptError(
             type="ProcessEnded",
             message=f"The process {end} before the code returned ({used})."

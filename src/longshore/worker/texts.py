@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from types import TracebackType
 
-from longshore.limits import ERROR_CHARACTERS, LOG_LINE_CHARACTERS
+from longshore.limits import ERROR_CHARACTERS, LOG_LINE_CHARACTERS, NAME_CHARACTERS
 from longshore.wire.worker import AttemptError
 
 
@@ -35,7 +35,7 @@ def attempt_error(error: BaseException, message: str | None = None) -> AttemptEr
         frames = frames.tb_next
     lines = traceback.format_exception(type(error), error, frames)
     return AttemptError(
-        type=type(error).__name__,
+        type=clean(type(error).__name__, NAME_CHARACTERS),
         message=clean(_message(error) if message is None else message, ERROR_CHARACTERS),
         traceback=clean_tail("".join(lines)),
     )
