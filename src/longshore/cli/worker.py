@@ -66,6 +66,10 @@ def worker(
         float,
         typer.Option("--drain-s", min=0, help="Seconds that a stop lets running work go on."),
     ] = 20.0,
+    parent: Annotated[
+        int | None,
+        typer.Option("--parent", hidden=True, help="Stop when this parent process is gone."),
+    ] = None,
 ) -> None:
     """Claim work of the given apps and run it, until stopped.
 
@@ -87,8 +91,9 @@ def worker(
         name=name or default_name(),
         drain_s=drain_s,
         memory_limit_bytes=None if memory_limit is None else size_bytes(memory_limit),
+        parent_pid=parent,
     )
-    run(options)
+    raise typer.Exit(run(options))
 
 
 def size_bytes(text: str) -> int:

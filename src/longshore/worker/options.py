@@ -45,6 +45,7 @@ class WorkerOptions:
             machine's memory divided by the slots, 0 means no limit.
         grace_s: time between asking a child process to end and killing it, in seconds.
         log_level: least severe line that the worker writes to stderr about itself.
+        parent_pid: the process beside which the worker runs; when that is gone it drains.
     """
 
     modules: Sequence[str]
@@ -57,6 +58,7 @@ class WorkerOptions:
     memory_limit_bytes: int | None = None
     grace_s: float = 5.0
     log_level: LogLevel = "info"
+    parent_pid: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 import tempfile
@@ -44,6 +45,7 @@ __all__ = ["Worker", "WorkerOptions", "run"]
 _LONGEST_RESTART_S = 30.0
 _DRAIN_GRACE_S = 2.0
 _FLUSH_S = 10.0
+_LOOK_FOR_PARENT_S = 0.5
 _FLUSH_HURRIED_S = 2.0
 
 
@@ -131,6 +133,7 @@ class Worker:
             asyncio.create_task(part.run()) for part in (self._leases, self._reporter, self._logs)
         ]
         serving = asyncio.create_task(self._serve())
+        orphaned = asyncio.create_task(self._drain_when_orphaned())
         restore = capture_prints() if self._options.executor == "thread" else None
         self._catch_signals()
         try:
@@ -141,7 +144,7 @@ class Worker:
             await serving
             return await self._say_goodbye()
         finally:
-            await _cancel(serving, *self._rejoining)
+            await _cancel(serving, orphaned, *self._rejoining)
             await asyncio.gather(*(slot.close() for slot in self._slots))
             await _cancel(*services)
             await self._transport.close()
@@ -182,6 +185,16 @@ class Worker:
             task = asyncio.create_task(self._membership.rejoin(worker_id))
             self._rejoining.add(task)
             task.add_done_callback(self._rejoining.discard)
+
+    async def _drain_when_orphaned(self) -> None:
+        """Drain when the process beside which this one runs is gone, however that ended."""
+        parent = self._options.parent_pid
+        if parent is None:
+            return
+        while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells of it but asking
+            await asyncio.sleep(_LOOK_FOR_PARENT_S)
+        self._log.warning("the process that started this worker is gone", pid=parent)
+        self.drain()
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
