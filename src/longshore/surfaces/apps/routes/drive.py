@@ -25,6 +25,19 @@ from longshore.surfaces.apps.routes.shared import Operator, Reader, location
 router = APIRouter(prefix="/v2", tags=["files"])
 RetryConfig = Annotated[str | None, Header(alias="IB-Retry-Config")]
 
+
+class _AsWritten(bytes):
+    """The name of a header that goes out in the case in which it is written.
+
+    Clients of this protocol look the headers of a HEAD up in a dictionary that minds the case,
+    after samples that mix both. HTTP does not mind, and uvicorn writes `name.lower()`.
+    """
+
+    def lower(self) -> _AsWritten:
+        """Return the name as it is."""
+        return self
+
+
 _RETRIES: Final = re.compile(r"retries\W*(\d{1,6})")
 _BACKOFF: Final = re.compile(r"backoff-seconds\W*(\d{1,6}(?:\.\d{1,6})?)")
 
@@ -69,17 +82,18 @@ async def read_file(
 async def file_metadata(path: str, call: Reader, retry: RetryConfig = None) -> Response:
     """Give type, size and time of change in the headers."""
     node = await _patient_stat(call, path, retry)
-    # Clients look these up in a dictionary that minds the case, so they are written as here.
     response = Response()
     if isinstance(node, Folder):
-        response.raw_headers = [(b"Content-Type", b"application/json")]
+        headers = {"Content-Type": "application/json"}
     else:
-        response.raw_headers = [
-            (b"Content-Type", b"application/octet-stream"),
-            (b"Content-Length", str(node.size_bytes).encode()),
-            (b"last-modified", _modified(node).encode()),
-            (b"Accept-Ranges", b"bytes"),
-        ]
+        headers = {
+            "Content-Type": files.OCTETS,
+            "Content-Length": str(node.size_bytes),
+            "last-modified": _modified(node),
+        }
+    response.raw_headers = [
+        (_AsWritten(name.encode()), value.encode()) for name, value in headers.items()
+    ]
     return response
 
 

@@ -1,0 +1,112 @@
+"""Real servers for the published clients: `longshore up` with a worker beside it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aihub import AIHub
+
+from tests.acceptance.harness import Server, eventually, kill_marked
+
+READING_APP = Path(__file__).with_name("reading_app.py")
+SETTINGS = {"LONGSHORE_RETENTION_INTERVAL_S": "0.2", "LONGSHORE_JANITOR_INTERVAL_S": "0.1"}
+FINISH_S = 60.0
+"""Longest that a run or job may take on a busy machine."""
+
+
+@dataclass
+class Hub:
+    """A running server and the published client, as a user of it would set them up."""
+
+    server: Server
+    client: Any
+
+    @property
+    def root(self) -> str:
+        return f"{self.server.url}/api"
+
+    @property
+    def organisation_id(self) -> str:
+        return str(self.server.credentials["organisation_id"])
+
+    def folder(self, rest: str, workspace: str = "personal") -> str:
+        return f"{self.organisation_id}/{workspace}/fs/Instabase Drive/{rest}"
+
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """Send a request that the published client has no method for."""
+        headers = {"Authorization": f"Bearer {self.server.key}"}
+        answer = httpx.request(
+            method, f"{self.server.url}{path}", headers=headers, trust_env=False, **more
+        )
+        assert answer.is_success, answer.text
+        return answer
+
+    def batch(self, **files: str) -> int:
+        """Make a batch of files; names get `.txt`."""
+        batch_id: int = self.client.batches.create("batch", "Tests").id
+        for name, text in files.items():
+            self.client.batches.add_file(batch_id, f"{name}.txt", text.encode())
+        return batch_id
+
+    def start(self, batch_id: int, **more: Any) -> str:
+        run = self.client.apps.runs.create("Meal Receipt", batch_id=batch_id, **more)
+        assert run.status == "RUNNING"
+        return str(run.id)
+
+    def finish(self, run_id: str) -> Any:
+        """Wait for the end of a run and return it."""
+
+        def ended() -> Any:
+            run = self.client.apps.runs.status(run_id)
+            return run if run.status != "RUNNING" else None
+
+        return eventually(ended, FINISH_S, f"run {run_id} ends")
+
+    def job(self, job_id: str) -> Any:
+        """Wait for the end of a job and return its status."""
+
+        def ended() -> Any:
+            status = self.client.jobs.status(job_id)
+            return status if status.state not in ("PENDING", "RUNNING") else None
+
+        return eventually(ended, FINISH_S, f"job {job_id} ends")
+
+
+@pytest.fixture(scope="session")
+def mark() -> Iterator[str]:
+    made = secrets.token_hex(12)
+    yield made
+    kill_marked(made)
+
+
+@pytest.fixture(scope="session")
+def longshore_server(tmp_path_factory: pytest.TempPathFactory, mark: str) -> Iterator[Server]:
+    """A server whose worker reads lines; shared, so tests count only what is their own."""
+    data = tmp_path_factory.mktemp("clients") / "data"
+    server = Server(data, mark, worker=True, apps=[READING_APP], settings=SETTINGS)
+    server.start()
+    yield server
+    server.stop()
+    server.close()
+    unforeseen = server.unforeseen()
+    assert not unforeseen, "\n".join(unforeseen)
+
+
+@pytest.fixture
+def hub(longshore_server: Server) -> Hub:
+    # All clients of one process share address and key: the last one made wins.
+    client = AIHub(longshore_server.key, "local", f"{longshore_server.url}/api")
+    found = Hub(longshore_server, client)
+
+    def offered() -> bool:
+        apps = found.ask("GET", "/api/v2/apps").json()["apps"]
+        return any(version["workers_online"] for app in apps for version in app["versions"])
+
+    eventually(offered, FINISH_S, "the worker offers its app")
+    return found
