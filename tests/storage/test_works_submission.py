@@ -14,6 +14,8 @@ from longshore.errors import InvalidRequest, NotFound, TooLarge
 from longshore.limits import ATTEMPTS, DEPENDENCIES_PER_WORK
 from longshore.storage import Database
 from tests.storage.driving import Engine
+from tests.storage.test_database import heard_by
+from tests.storage.waiting import until
 
 
 def test_a_submitted_work_is_queued_with_the_settings_of_its_queue(engine: Engine) -> None:
@@ -159,16 +161,8 @@ def test_a_submission_is_whole_or_not_at_all(database: Database, engine: Engine)
 
 
 def test_submitting_wakes_who_waits_for_the_queue(database: Database, engine: Engine) -> None:
-    heard = threading.Event()
     other = engine.queue("second")
-    topics = []
-
-    def hear(topic: str) -> None:
-        topics.append(topic)
-        if topic == f"queue:{engine.queue_id}":
-            heard.set()
-
-    database.subscribe(hear)
+    topics, _ = heard_by(database)
     engine.submit()
-    assert heard.wait(timeout=30)
+    until(lambda: f"queue:{engine.queue_id}" in topics)
     assert f"queue:{other}" not in topics
