@@ -123,7 +123,11 @@ class Database(ABC):
     def publish(self, topic: str) -> None:
         """Tell the subscribers of this process about a topic."""
         for subscriber in tuple(self._subscribers):
-            subscriber(topic)
+            try:
+                subscriber(topic)
+            except Exception:  # noqa: BLE001 - logged, see below
+                # This runs in the thread that every later write or notification needs.
+                _log.exception("a subscriber failed on topic %s", topic)
 
     def settle(self, effects: Effects) -> None:
         """Do what a transaction asked for, now that it is durable."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import threading
 import zlib
 from collections.abc import Callable
@@ -31,6 +32,7 @@ T = TypeVar("T")
 CONNECTIONS: Final = 12
 TRIES: Final = 5
 CHANNEL: Final = "longshore"
+RETRY_PAUSE_S: Final = 0.05
 RECONNECT_PAUSE_S: Final = 0.5
 _RETRYABLE: Final = ("40001", "40P01")
 _log = logging.getLogger(__name__)
@@ -121,6 +123,8 @@ class PostgreSQLDatabase(Database):
             except _TryAgain as again:
                 if attempt == TRIES:
                     raise again.error from again.cause
+                # Whoever made it fail gets the chance to finish first.
+                self._closed.wait(random.uniform(0, RETRY_PAUSE_S * attempt))  # noqa: S311
         raise AssertionError("the loop above returns or raises")
 
     def _write_once(self, work: Callable[[Connection], T]) -> T:
