@@ -7,8 +7,11 @@ import io
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,8 @@ import pytest
 
 from tests.acceptance.conftest import Harbour
 from tests.acceptance.harness import APPS, Server, eventually
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Terminal:
@@ -32,8 +37,16 @@ class Terminal:
     def __call__(
         self, *arguments: str, code: int = 0, timeout_s: float = 90.0
     ) -> subprocess.CompletedProcess[str]:
+        return self._python(["-m", "longshore", *arguments], code, timeout_s)
+
+    def python(self, program: str) -> subprocess.CompletedProcess[str]:
+        return self._python(["-c", program], 0, 90.0)
+
+    def _python(
+        self, arguments: Sequence[str], code: int, timeout_s: float
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "longshore", *arguments],
+            [sys.executable, *arguments],
             capture_output=True,
             check=False,
             cwd=self._directory,
@@ -60,12 +73,12 @@ def beside(harbour: Harbour) -> Server:
     return made
 
 
-def _offered(terminal: Terminal) -> bool:
+def _offered(terminal: Terminal, name: str = "Echo") -> bool:
     apps = terminal.json("apps")
     return any(
         version["workers_online"]
         for app in apps
-        if app["name"] == "Echo"
+        if app["name"] == name
         for version in app["versions"]
     )
 
@@ -184,6 +197,30 @@ def test_the_doctor_finds_a_running_server_in_order_and_a_stopped_one_not(beside
     beside.stop()
     assert "FAULT" in terminal("doctor", code=1).stdout
     terminal("runs", code=3)
+
+
+def test_the_five_minutes_of_the_readme_work_as_they_are_written(
+    harbour: Harbour, tmp_path: Path
+) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    app, program = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[:2]
+    path = tmp_path / "line_count.py"
+    path.write_text(app)
+    for name in ("README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    server = harbour.server(worker=True, apps=[path])
+    server.start()
+    terminal = Terminal(server.data)
+    eventually(lambda: _offered(terminal, "Line count"), 60, "the worker serves the app")
+
+    lines = re.findall(r"^\$ longshore (run .*)$", readme, re.MULTILINE)
+    assert len(lines) == 1
+    watched = terminal(*shlex.split(lines[0]))
+    assert "COMPLETE: 2 files, 2 done, 0 failed" in watched.stdout
+
+    done = terminal.python(program)
+    length = readme.count("\n")
+    assert f"{{'file': 'README.md', 'document': 0, 'lines': '{length}'}}" in done.stdout
 
 
 @pytest.mark.slow

@@ -243,7 +243,7 @@ def test_an_empty_table_is_a_sentence_on_standard_error(
 
 
 def test_a_table_is_aligned(capsys: pytest.CaptureFixture[str]) -> None:
-    columns = [console.Column("name", "NAME"), console.Column("n", "N", "right")]
+    columns = [console.Column("name", "NAME"), console.Column("n", "N", "number")]
     console.table([{"name": "a", "n": 5}, {"name": "longer", "n": 10}], columns, empty="")
     assert capsys.readouterr().out == "NAME     N\na        5\nlonger  10\n"
 

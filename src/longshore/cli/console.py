@@ -17,11 +17,14 @@ _PLAIN = "\x1b[0m"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table: the key in each row, its heading and how it is aligned."""
+    """One column of a table: the key in each row, its heading, and how it is shown.
+
+    A "time" is ISO 8601 text in UTC and is shown to the second.
+    """
 
     key: str
     heading: str
-    align: Literal["left", "right"] = "left"
+    kind: Literal["text", "number", "time"] = "text"
 
 
 def printable(value: object) -> str:
@@ -69,7 +72,7 @@ def emit_json(value: Any, *, one_line: bool = False) -> None:
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *, empty: str) -> None:
     """Write rows as an aligned table, or the sentence `empty` when there are none."""
-    cells = [[printable(row.get(column.key)) for column in columns] for row in rows]
+    cells = [[_cell(row.get(column.key), column) for column in columns] for row in rows]
     if not cells:
         note(empty)
         return
@@ -109,9 +112,16 @@ def bytes_text(size_bytes: float) -> str:
     return f"{size_bytes:.1f} GB"
 
 
+def _cell(value: object, column: Column) -> str:
+    text = printable(value)
+    if column.kind == "time" and text:
+        return f"{text[:10]} {text[11:19]}Z"
+    return text
+
+
 def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
     padded = [
-        cell.rjust(width) if column.align == "right" else cell.ljust(width)
+        cell.rjust(width) if column.kind == "number" else cell.ljust(width)
         for cell, column, width in zip(cells, columns, widths, strict=True)
     ]
     return "  ".join(padded).rstrip()

@@ -22,10 +22,10 @@ _COLUMNS = (
     Column("name", "NAME"),
     Column("role", "ROLE"),
     Column("workspace", "WORKSPACE"),
-    Column("created", "CREATED"),
-    Column("expires", "EXPIRES"),
-    Column("last_used", "LAST USED"),
-    Column("revoked", "REVOKED"),
+    Column("created", "CREATED", "time"),
+    Column("expires", "EXPIRES", "time"),
+    Column("last_used", "LAST USED", "time"),
+    Column("revoked", "REVOKED", "time"),
 )
 
 

@@ -20,14 +20,14 @@ app = typer.Typer(
 )
 
 _COLUMNS = (
-    Column("id", "QUEUE", "right"),
+    Column("id", "QUEUE", "number"),
     Column("surface", "SURFACE"),
     Column("name", "NAME"),
-    Column("pending", "PENDING", "right"),
-    Column("done", "DONE", "right"),
-    Column("failed", "FAILED", "right"),
-    Column("workers_online", "WORKERS", "right"),
-    Column("oldest_at", "OLDEST WAITING"),
+    Column("pending", "PENDING", "number"),
+    Column("done", "DONE", "number"),
+    Column("failed", "FAILED", "number"),
+    Column("workers_online", "WORKERS", "number"),
+    Column("oldest_at", "OLDEST WAITING", "time"),
     Column("held", "HELD"),
 )
 

@@ -21,16 +21,16 @@ _RUN_COLUMNS = (
     Column("status", "STATUS"),
     Column("app", "APP"),
     Column("version", "VERSION"),
-    Column("files", "FILES", "right"),
-    Column("done", "DONE", "right"),
-    Column("failed", "FAILED", "right"),
+    Column("files", "FILES", "number"),
+    Column("done", "DONE", "number"),
+    Column("failed", "FAILED", "number"),
     Column("started", "STARTED"),
 )
 _APP_COLUMNS = (
     Column("name", "APP"),
     Column("owner", "OWNER"),
     Column("version", "VERSION"),
-    Column("workers_online", "WORKERS", "right"),
+    Column("workers_online", "WORKERS", "number"),
     Column("description", "DESCRIPTION"),
 )
 

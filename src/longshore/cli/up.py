@@ -72,9 +72,13 @@ def up(
 
     Everything is kept in the data directory, where client and command line find address and key.
     Each option is also an environment variable, such as LONGSHORE_PORT; the option wins.
+    Requests are logged to standard error as JSON, on a terminal only with LONGSHORE_LOG_LEVEL=info.
     """
     _check_apps(apps or [])
     settings = settings_of(data=data, database=database, blobs=blobs, host=host, port=port)
+    if "log_level" not in settings.model_fields_set and sys.stderr.isatty():
+        # A line for each request would bury what a person at the terminal needs to see.
+        settings = settings.model_copy(update={"log_level": "warning"})
     from longshore.server.run import serve
 
     def announce(info: ReadyInfo) -> None:

@@ -52,4 +52,4 @@ def logs(
                 head = f"{line.at:%H:%M:%S} {line.work_id} #{line.attempt} {line.stream:<6}"
                 out(f"{dimmed(head)} {printable(line.text)}")
     if not seen:
-        note("Nothing was printed." if follow else "Nothing was printed yet.")
+        note("Nothing was printed." if follow else "Nothing was printed so far.")

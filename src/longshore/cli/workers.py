@@ -13,9 +13,9 @@ _COLUMNS = (
     Column("id", "WORKER"),
     Column("name", "NAME"),
     Column("online", "ONLINE"),
-    Column("slots", "SLOTS", "right"),
-    Column("running", "RUNNING", "right"),
-    Column("seen_at", "LAST SEEN"),
+    Column("slots", "SLOTS", "number"),
+    Column("running", "RUNNING", "number"),
+    Column("seen_at", "LAST SEEN", "time"),
 )
 
 

@@ -25,8 +25,8 @@ _COLUMNS: Final = (
     Column("file", "FILE"),
     Column("merchant", "MERCHANT"),
     Column("date", "DATE"),
-    Column("total", "TOTAL", "right"),
-    Column("confidence", "CONFIDENCE", "right"),
+    Column("total", "TOTAL", "number"),
+    Column("confidence", "CONFIDENCE", "number"),
     Column("note", ""),
 )
 _FIELDS: Final = ("merchant", "date", "total")

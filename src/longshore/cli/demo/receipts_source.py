@@ -41,7 +41,7 @@ def expect_ocr() -> None:
     missing = [name for name in _OCR_MODULES if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigurationError(
-            f"Receipts are read with OCR, and {', '.join(missing)} is not installed. Install it "
+            f"Receipts are read with OCR, and this is not installed: {', '.join(missing)}. Install it "
             "with pip install 'longshore[ocr]' (in a clone: pip install '.[ocr]'), or see "
             "`longshore demo crash`, which needs nothing more."
         )
