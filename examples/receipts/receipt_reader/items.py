@@ -102,14 +102,26 @@ def _body(ledger: Ledger, merchant: Merchant | None) -> list[Line]:
     headings = [line.index for line in lines[:end] if words.is_item_header(line.row)]
     if headings:
         return list(lines[headings[-1] + 1 : end])
+    return list(lines[_start(ledger, first_priced, name_ends) : end])
+
+
+def _start(ledger: Ledger, first_priced: int, name_ends: int) -> int:
+    """Return where the goods begin without a heading: at the first amount or the name above it."""
+    lines = ledger.lines
+    if first_priced >= len(lines):
+        return first_priced
+    first = lines[first_priced]
+    alone = sum(entry.line is first for entry in ledger.entries) == 1
+    if _description(first) or (alone and _times(first)):
+        return first_priced
     start = first_priced
     for line in reversed(lines[max(name_ends + 1, first_priced - _NAME_ROWS_MAX) : first_priced]):
-        if words.TITLE.search(line.label) or _HEAD_ROW.search(line.row.text) or len(line.label) < 3:
-            break
-        if dates.find(line.row.text) or any(character.isdigit() for character in line.row.text[:1]):
+        is_head = words.TITLE.search(line.label) or _HEAD_ROW.search(line.row.text)
+        is_number = len(line.label) < 3 or line.row.text[:1].isdigit()
+        if is_head or is_number or dates.find(line.row.text):
             break
         start = line.index
-    return list(lines[start:end])
+    return start
 
 
 def _index(lines: Sequence[Line], row: object) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rapidocr import RapidOCR
 
 # Below these the page is probably lying on its side or standing on its head.
-_CONFIDENCE_UPRIGHT = 0.75
+_CONFIDENCE_UPRIGHT = 0.88
 _TALL_SHARE = 0.5
 
 # A receipt that covers a small part of a large scan is read again, cut out and enlarged.
