@@ -29,6 +29,16 @@ Modules = Annotated[
     ),
 ]
 
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--memory-limit",
+        metavar="SIZE",
+        help="Most memory of one child process, such as 2GB; 0 for no limit. "
+        "Default is 80 % of the machine's, divided by the slots.",
+    ),
+]
+
 
 def worker(
     modules: Modules,
@@ -53,15 +63,7 @@ def worker(
         str | None,
         typer.Option("--name", help="Name shown in listings; default is host and process id."),
     ] = None,
-    memory_limit: Annotated[
-        str | None,
-        typer.Option(
-            "--memory-limit",
-            metavar="SIZE",
-            help="Most memory of one child process, such as 2GB; 0 for no limit. "
-            "Default is 80 % of the machine's, divided by the slots.",
-        ),
-    ] = None,
+    memory_limit: MemoryOption = None,
     drain_s: Annotated[
         float,
         typer.Option("--drain-s", min=0, help="Seconds that a stop lets running work go on."),
