@@ -58,6 +58,7 @@ class Blobs:
 
         Raises:
             TooLarge: more than `limit_bytes` arrive.
+            CorruptData: the directory that it belongs in is a link out of the store.
             DiskFull: there is no space left.
             Unavailable: the store cannot be used.
         """
@@ -73,6 +74,7 @@ class Blobs:
                 digest.update(chunk)
                 yield chunk
 
+        self._refuse_links(blob_id)
         try:
             await self._write(_key(blob_id), counted())
         except _OverLimit:
