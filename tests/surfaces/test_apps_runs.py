@@ -414,6 +414,11 @@ async def test_a_post_processed_pdf_is_put_into_the_output_folder(apps: Platform
     assert shown["post_processed_paths"] == [path]
     assert (await apps.client.get(f"/api/v2/files/{path}")).content == b"%PDF"
     assert "post_processed_pdf_path" not in await document(without)
+    objects, _ = await apps.leftovers()
+    unasked = AppResult(documents=RECEIPT.documents, pdf_blob_id=await pdf())
+    await apps.finished(worker=lambda _: unasked)
+    # The PDF that nobody asked for is gone: only the batch's file and the results came on top.
+    assert (await apps.leftovers())[0] == objects + 2
     assert apps.seen[0].generate_pdf is True
 
 

@@ -13,6 +13,8 @@ from starlette.responses import Response, StreamingResponse
 from longshore.edge.context import Context
 from longshore.engine import artifacts
 from longshore.errors import RangeNotSatisfiable
+from longshore.storage import Database
+from longshore.storage.blobs import Blobs
 
 OCTETS: Final = "application/octet-stream"
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -39,8 +41,17 @@ class Artifact(Protocol):
     def sha256(self) -> str: ...
 
 
+class Stores(Protocol):
+    """Database and blob store: a server's context, or that of one of its jobs."""
+
+    @property
+    def database(self) -> Database: ...
+    @property
+    def blobs(self) -> Blobs: ...
+
+
 async def receive(
-    context: Context, organisation_id: str, chunks: AsyncIterable[bytes], limit_bytes: int
+    context: Stores, organisation_id: str, chunks: AsyncIterable[bytes], limit_bytes: int
 ) -> StoredFile:
     """Take a file into the blob store: reserve an id, then write the bytes durably.
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, update
 
 from longshore import limits
-from longshore.edge.files import StoredFile
+from longshore.edge.files import StoredFile, receive
 from longshore.edge.jobs import JobContext
 from longshore.engine import artifacts
 from longshore.errors import Conflict, NotFound
@@ -45,13 +45,9 @@ async def finish_run(context: JobContext, payload: dict[str, Any]) -> dict[str, 
     if run is not None and run.running:
         await context.database.write(_attach_pdfs, run)
         ended, text = await context.database.read(_collect, run)
-        blob_id = await context.database.write(
-            artifacts.reserve, organisation_id=run.organisation_id, media_type="application/json"
+        written = await receive(
+            context, run.organisation_id, _once(text), limits.MULTIPART_FILE_BYTES
         )
-        stored = await context.blobs.put(
-            blob_id, _once(text), limit_bytes=limits.MULTIPART_FILE_BYTES
-        )
-        written = StoredFile(blob_id, stored.size_bytes, stored.sha256)
         await context.database.write(_finish, run, ended, written)
     return {"rows": 0, "objects": 0, "bytes": 0}
 
@@ -76,27 +72,35 @@ def judge(run: Run, became: Sequence[FileOutcome]) -> Verdict:
 
 
 def _attach_pdfs(connection: Connection, run: Run) -> None:
-    """Put the PDFs that workers uploaded into the output folder, if the run asked for them."""
-    if not run_settings.load(run.settings).generate_pdf:
-        return
+    """Put the PDFs that workers uploaded into the output folder; give up those not asked for."""
+    wanted = run_settings.load(run.settings).generate_pdf
     for file, became in results.outcomes(connection, runs.files_of(connection, run.id)):
         if became.result is None or became.result.pdf_blob_id is None:
             continue
-        path = f"{run.output_dir}/pdf/{file.position + 1:04d}.pdf"
         try:
             blob = artifacts.get(connection, run.organisation_id, became.result.pdf_blob_id)
-            files.check_place(connection, run.organisation_id, path)
-        except (NotFound, Conflict):
-            # The worker named a blob that is not there, or a user put a file in the folder's
-            # place. The results stand without the PDF.
+        except NotFound:
+            # The upload was swept away before its report came: the results stand without it.
             continue
         pdf = StoredFile(blob.id, blob.size_bytes, blob.sha256)
-        files.attach(connection, run.organisation_id, path, pdf, run_id=run.id)
-        connection.execute(
-            update(run_files)
-            .where(run_files.c.run_id == run.id, run_files.c.position == file.position)
-            .values(pdf_path=path)
-        )
+        if not wanted or not _attach_pdf(connection, run, file.position, pdf):
+            files.release(connection, [blob.id])
+
+
+def _attach_pdf(connection: Connection, run: Run, position: int, pdf: StoredFile) -> bool:
+    """Put a PDF into the output folder; return False if a user's file is in the way."""
+    path = f"{run.output_dir}/pdf/{position + 1:04d}.pdf"
+    try:
+        files.check_place(connection, run.organisation_id, path)
+    except Conflict:
+        return False
+    files.attach(connection, run.organisation_id, path, pdf, run_id=run.id)
+    connection.execute(
+        update(run_files)
+        .where(run_files.c.run_id == run.id, run_files.c.position == position)
+        .values(pdf_path=path)
+    )
+    return True
 
 
 def _collect(connection: Connection, run: Run) -> tuple[Run, bytes]:
