@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
@@ -112,27 +112,10 @@ def _insert(
         else Reason.SUBMITTED
         for work_id, work in fresh
     }
-    rows = []
-    for work_id, work in fresh:
-        queue = known[work.queue_id]
-        reason = reasons[work_id]
-        rows.append(
-            (
-                work_id,
-                work.queue_id,
-                work.group_id,
-                TRANSITIONS[reason].target,
-                reason,
-                work.priority,
-                at_us + to_us(work.delay_s),
-                0,
-                work.attempts_max or queue.attempts_max,
-                work.timeout_s if work.timeout_s is not None else queue.timeout_s,
-                at_us,
-                work.concurrency_key,
-                work.unique_key,
-            )
-        )
+    rows = [
+        _row(work_id, work, known[work.queue_id], reasons[work_id], at_us)
+        for work_id, work in fresh
+    ]
     insert_rows(connection, works, WORK_COLUMNS, rows)
     insert_rows(
         connection,
@@ -157,6 +140,27 @@ def _insert(
     if blocked:
         # What they wait for may be over already.
         dependencies.settle_blocked(connection, sorted(blocked), actor=actor)
+
+
+def _row(
+    work_id: str, work: NewWork, queue: queues.Queue, reason: Reason, at_us: int
+) -> tuple[Any, ...]:
+    """Return the values of WORK_COLUMNS for a new work."""
+    return (
+        work_id,
+        work.queue_id,
+        work.group_id,
+        TRANSITIONS[reason].target,
+        reason,
+        work.priority,
+        at_us + to_us(work.delay_s),
+        0,
+        work.attempts_max or queue.attempts_max,
+        work.timeout_s if work.timeout_s is not None else queue.timeout_s,
+        at_us,
+        work.concurrency_key,
+        work.unique_key,
+    )
 
 
 def _present(connection: Connection, new: Sequence[NewWork]) -> dict[tuple[int, str | None], str]:
