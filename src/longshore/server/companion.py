@@ -20,11 +20,12 @@ from longshore.errors import LongshoreError
 from longshore.server.logging import get_logger
 from longshore.settings import child_environment
 
-FIRST_PAUSE_S: Final = 0.5
+FIRST_PAUSE_S: Final = 0.25
 LONGEST_PAUSE_S: Final = 30.0
 STEADY_S: Final = 30.0
 """A worker that lived this long is started again without a longer pause."""
 GRACE_S: Final = 5.0
+_SERVER_ONLY: Final = ("LONGSHORE_DATABASE", "LONGSHORE_BLOBS", "LONGSHORE_DATA")
 _log = get_logger("longshore.companion")
 
 
@@ -51,6 +52,8 @@ class Companion:
         self._arguments = [sys.executable, "-m", "longshore", "worker", *modules]
         self._arguments += ["--server", url, "--slots", str(slots)]
         self._arguments += ["--drain-s", str(context.settings.drain_s)]
+        # A server that is killed cannot stop it, and the next one starts its own.
+        self._arguments += ["--parent", str(os.getpid())]
         self._key = key
         self._stopping = asyncio.Event()
 
@@ -64,18 +67,21 @@ class Companion:
                 *self._arguments,
                 "--name",
                 name,
-                env=child_environment(LONGSHORE_KEY=self._key),
+                env=_environment(self._key),
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
             )
             code = await self._watch(process)
+            # What it left behind would go on running user code whose results nobody will take.
+            _signal_group(process.pid, signal.SIGKILL)
             await self._hand_on(name, code)
             if self._stopping.is_set():
                 return
-            lived_s = time.monotonic() - begun_s
-            pause_s = FIRST_PAUSE_S if lived_s > STEADY_S else min(pause_s * 2, LONGEST_PAUSE_S)
+            if time.monotonic() - begun_s > STEADY_S:
+                pause_s = FIRST_PAUSE_S
             _log.warning("the worker ended and is started again", code=code, pause_s=pause_s)
             await _wait(self._stopping, pause_s)
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     def stop(self) -> None:
         """Let the worker finish or hand back what it holds, and do not start it again."""
@@ -104,7 +110,6 @@ class Companion:
             _signal_group(process.pid, signal.SIGKILL)
 
     async def _hand_on(self, name: str, code: int) -> None:
-        # Its children would go on running user code whose results nobody will take.
         try:
             count = await self._context.database.write(
                 _lost, self._organisation_id, name, f"the worker process ended with code {code}"
@@ -114,6 +119,12 @@ class Companion:
             return
         if count:
             _log.warning("leases of a dead worker were handed on", worker=name, leases=count)
+
+
+def _environment(key: str) -> dict[str, str]:
+    """Return the worker's environment: ours, without where the server keeps its stores."""
+    ours = child_environment(LONGSHORE_KEY=key)
+    return {name: value for name, value in ours.items() if name not in _SERVER_ONLY}
 
 
 def _lost(connection: Connection, organisation_id: str, name: str, why: str) -> int:

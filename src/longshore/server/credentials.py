@@ -89,21 +89,28 @@ def write(directory: Path, credentials: Credentials) -> Path:
 
 
 @contextmanager
-def locked(lock: Path, directory: Path) -> Iterator[None]:
-    """Keep other servers out of `directory` (or a database) until the block is left.
+def locked(lock: Path) -> Iterator[None]:
+    """Keep other servers out of what the file `lock` stands for until the block is left.
 
-    The lock is on the file `lock` and goes away with the process, however that ends.
+    The lock goes away with the process, however that ends.
 
     Raises:
-        ConfigurationError: another server holds it; the message names its address and process.
+        ConfigurationError: another server holds it (the message names its address and process),
+            or the file cannot be made.
     """
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{lock} cannot be made ({error.strerror}). Check that its directory is there and "
+            "writable."
+        ) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            address = read(directory).get("url", "an unknown address")
+            address = read(lock.parent).get("url", "an unknown address")
             raise ConfigurationError(
                 f"Another server already uses {lock.parent}: process {holder}, last known at "
                 f"{address}. Use that one, stop it, or give another directory with --data."

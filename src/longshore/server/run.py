@@ -102,7 +102,7 @@ def serve(
     credentials.make_data_directory(settings.data)
     with ExitStack() as stack:
         for lock in _locks(settings):
-            stack.enter_context(credentials.locked(lock, settings.data))
+            stack.enter_context(credentials.locked(lock))
         listener = stack.enter_context(_bound(settings.host, settings.port))
         database = open_database(settings.database_url)
         stack.callback(database.close)
@@ -251,13 +251,15 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
 
 
 def _locks(settings: Settings) -> list[Path]:
-    """Return the files to lock: one for the data directory, one for a SQLite file elsewhere."""
+    """Return the files to lock: one for the data directory, one for a SQLite file wherever it is.
+
+    A SQLite file may have one server only, also when two data directories name it.
+    """
     locks = [settings.data / credentials.LOCK]
     url = make_url(settings.database_url)
     if url.get_backend_name() == "sqlite" and url.database:
-        path = Path(url.database)
-        if path.resolve().parent != settings.data.resolve():
-            locks.append(path.with_name(f"{path.name}.{credentials.LOCK}"))
+        path = Path(url.database).resolve()
+        locks.append(path.with_name(f"{path.name}.lock"))
     return locks
 
 
