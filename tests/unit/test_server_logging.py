@@ -82,6 +82,19 @@ def test_a_line_stays_one_line(stream: io.StringIO) -> None:
     assert len(stream.getvalue().splitlines()) == 1
 
 
+@pytest.mark.usefixtures("stream")
+def test_a_path_cannot_steer_a_terminal() -> None:
+    terminal = Terminal()
+    configure("info", terminal)
+    get_logger("longshore.test").info("request", path="/\x1b]0;title\x07\x1b[2J\r\nforged\x9b", n=1)
+    text = terminal.getvalue()
+    assert "\x1b]0" not in text
+    assert "\x1b[2J" not in text
+    assert not {"\r", "\x07", "\x9b"} & set(text)
+    assert r"\x1b[2J" in text
+    assert len(text.splitlines()) == 1
+
+
 def test_the_level_is_kept(stream: io.StringIO) -> None:
     configure("warning", stream)
     get_logger("longshore.test").info("quiet")

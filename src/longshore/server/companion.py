@@ -62,19 +62,11 @@ class Companion:
         pause_s = FIRST_PAUSE_S
         while not self._stopping.is_set():
             begun_s = time.monotonic()
-            name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-            process = await asyncio.create_subprocess_exec(
-                *self._arguments,
-                "--name",
-                name,
-                env=_environment(self._key),
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            code = await self._watch(process)
-            # What it left behind would go on running user code whose results nobody will take.
-            _signal_group(process.pid, signal.SIGKILL)
-            await self._hand_on(name, code)
+            try:
+                code = await self._run_once()
+            except OSError as error:
+                code = error.errno or -1
+                _log.exception("the worker could not be started")
             if self._stopping.is_set():
                 return
             if time.monotonic() - begun_s > STEADY_S:
@@ -86,6 +78,23 @@ class Companion:
     def stop(self) -> None:
         """Let the worker finish or hand back what it holds, and do not start it again."""
         self._stopping.set()
+
+    async def _run_once(self) -> int:
+        # The name is new at each start, so that the leases of this very process can be found.
+        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        process = await asyncio.create_subprocess_exec(
+            *self._arguments,
+            "--name",
+            name,
+            env=_environment(self._key),
+            stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        code = await self._watch(process)
+        # What it left behind would go on running user code whose results nobody will take.
+        _signal_group(process.pid, signal.SIGKILL)
+        await self._hand_on(name, code)
+        return code
 
     async def _watch(self, process: asyncio.subprocess.Process) -> int:
         ended = asyncio.create_task(process.wait())

@@ -54,8 +54,11 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
         redact,
-        structlog.dev.ConsoleRenderer() if stream.isatty() else structlog.processors.JSONRenderer(),
     ]
+    if stream.isatty():
+        ending += [harmless, structlog.dev.ConsoleRenderer()]
+    else:
+        ending += [structlog.processors.JSONRenderer()]
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_SHARED, processors=ending)
@@ -77,6 +80,19 @@ def redact(
     return {name: _clean(name, value) for name, value in event.items()}
 
 
+def harmless(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Write control characters out, so that a request's path cannot steer a terminal.
+
+    A line break stays one in a traceback only.
+    """
+    return {
+        name: _shown(str(value), keep="\n\t" if name == "exception" else "")
+        for name, value in event.items()
+    }
+
+
 def without_secrets(text: str) -> str:
     """Return `text` with anything in it that looks like a key, token or password taken out."""
     text = _TOKEN.sub(REDACTED, text)
@@ -96,3 +112,9 @@ def _clean(name: str, value: Any) -> Any:
         return [_clean("", part) for part in value]
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     return without_secrets(text)
+
+
+def _shown(text: str, keep: str) -> str:
+    return "".join(
+        letter if letter.isprintable() or letter in keep else ascii(letter)[1:-1] for letter in text
+    )
