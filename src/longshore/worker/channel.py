@@ -78,12 +78,17 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
 
 
 class Identity(msgspec.Struct, frozen=True, tag="identity"):
-    """To the heartbeat: for whom to renew, where, and what to remove if the worker dies."""
+    """To the heartbeat: for whom to renew, and where."""
 
     url: str
     key: str
     worker_id: str
     lease_s: float
+
+
+class Scratch(msgspec.Struct, frozen=True, tag="scratch"):
+    """To the heartbeat, first: remove this directory if the worker dies."""
+
     directory: str
 
 
@@ -125,7 +130,7 @@ class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
 
 ToChild = Begin | Run | Quit
 FromChild = Loaded | Ready | Broken | Note | Finished
-ToHeartbeat = Identity | Hold | Release | Guard | Unguard
+ToHeartbeat = Scratch | Identity | Hold | Release | Guard | Unguard
 FromHeartbeat = GivenUp | Unknown
 
 Message = TypeVar("Message")

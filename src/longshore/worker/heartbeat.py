@@ -25,6 +25,7 @@ from longshore.worker.channel import (
     Identity,
     Receiver,
     Release,
+    Scratch,
     Sender,
     ToHeartbeat,
     Unguard,
@@ -35,6 +36,7 @@ from longshore.worker.transport import BlockingTransport
 _LONGEST_PAUSE_S = 3.0
 """So that a cancellation is heard soon, however long the lease is."""
 _RETRY_S = 0.5
+_LAST_ORDERS_S = 2.0
 
 
 class Heartbeat:
@@ -44,6 +46,7 @@ class Heartbeat:
         """Take orders from `receiver`, give news to `sender`."""
         self._receiver = receiver
         self._sender = sender
+        self._scratch: str | None = None
         self._identity: Identity | None = None
         self._leases: dict[tuple[str, int], Held] = {}
         self._groups: set[int] = set()
@@ -62,16 +65,18 @@ class Heartbeat:
         for group in self._groups:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
-        if self._identity is not None:
-            shutil.rmtree(self._identity.directory, ignore_errors=True)
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
         os._exit(0)
 
-    def renew_for_ever(self, parent: int) -> None:
+    def renew_for_ever(self, parent: int, listener: threading.Thread) -> None:
         """Renew at a third of the lease; sooner after a renewal that was not answered."""
         transport: tuple[Identity, BlockingTransport] | None = None
         while True:
             identity = self._identity
             if os.getppid() != parent:
+                # The last orders may still be in the pipe; after them `listen` ends the process.
+                listener.join(_LAST_ORDERS_S)
                 self.clean_up()
             if identity is None:
                 self._changed.wait(_LONGEST_PAUSE_S)
@@ -93,6 +98,8 @@ class Heartbeat:
     def _take(self, order: ToHeartbeat) -> None:
         with self._lock:
             match order:
+                case Scratch(directory=directory):
+                    self._scratch = directory
                 case Identity():
                     self._identity = order
                     self._changed.set()
@@ -135,8 +142,9 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     heartbeat = Heartbeat(Receiver(orders, ToHeartbeat), Sender(news))
-    threading.Thread(target=heartbeat.listen, name="orders", daemon=True).start()
-    heartbeat.renew_for_ever(parent)
+    listener = threading.Thread(target=heartbeat.listen, name="orders", daemon=True)
+    listener.start()
+    heartbeat.renew_for_ever(parent, listener)
     return 0
 
 

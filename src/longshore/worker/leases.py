@@ -16,6 +16,7 @@ from longshore.worker.channel import (
     Hold,
     Identity,
     Release,
+    Scratch,
     Unguard,
     Unknown,
 )
@@ -30,6 +31,7 @@ class Leases:
 
     def __init__(
         self,
+        directory: str,
         *,
         on_lost: Callable[[Lost], None],
         on_unknown: Callable[[str], None],
@@ -38,10 +40,12 @@ class Leases:
         """Begin with none.
 
         Args:
+            directory: the worker's scratch space, removed when it dies.
             on_lost: called with each lease that the server wants given up.
             on_unknown: called with the worker's id when the server does not know it.
             log: takes notice of a heartbeat process that died.
         """
+        self._directory = directory
         self._on_lost = on_lost
         self._on_unknown = on_unknown
         self._log = log
@@ -97,6 +101,7 @@ class Leases:
 
     async def _serve(self, process: SupervisedProcess) -> None:
         # A fresh process is told everything; orders that wait say the same again, harmlessly.
+        await process.send(Scratch(self._directory))
         if self._identity is not None:
             await process.send(self._identity)
         await process.send(Hold(list(self._held.values())))

@@ -22,13 +22,12 @@ class Membership:
     """Who this worker is to the server."""
 
     def __init__(
-        self, options: WorkerOptions, transport: Transport, leases: Leases, directory: str, log: Any
+        self, options: WorkerOptions, transport: Transport, leases: Leases, log: Any
     ) -> None:
         """Be nobody yet; the incarnation is new, so no earlier worker is mistaken for this one."""
         self._options = options
         self._transport = transport
         self._leases = leases
-        self._directory = directory
         self._log = log
         self._incarnation = secrets.token_hex(16)
         self._offers: Sequence[AppOffer] = ()
@@ -89,6 +88,5 @@ class Membership:
                 self._options.key,
                 self.worker_id,
                 self._registered.lease_s,
-                self._directory,
             )
         )

@@ -83,13 +83,12 @@ class Worker:
         self._ever_ready = False
         self._transport = Transport(options.url, options.key)
         self._leases = Leases(
+            str(self._directory),
             on_lost=self._lost,
             on_unknown=self._rejoin_soon,
             log=self._log,
         )
-        self._membership = Membership(
-            options, self._transport, self._leases, str(self._directory), self._log
-        )
+        self._membership = Membership(options, self._transport, self._leases, self._log)
         self._logs = LiveLogs(
             self._transport, SystemClock(), lambda: self._membership.worker_id, self._log
         )
