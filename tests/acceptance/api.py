@@ -152,6 +152,31 @@ class User(Patient):
                 return files
             assert page["files"], "a page that says there is more holds something"
 
+    def values(self, run_id: str) -> dict[str, dict[str, str | None]]:
+        """Return what was read, by file and field; files that failed are left out."""
+        return {
+            file["original_file_name"]: found
+            for file in self.results(run_id)
+            if (
+                found := {
+                    field["field_name"]: field["value"]
+                    for document in file["documents"]
+                    for field in document["fields"]
+                    if field["error_msg"] is None
+                }
+            )
+        }
+
+    def errors(self, run_id: str) -> dict[str, str]:
+        """Return why each file without results failed, as its user reads it."""
+        return {
+            file["original_file_name"]: field["error_msg"]
+            for file in self.results(run_id)
+            for document in file["documents"]
+            for field in document["fields"]
+            if field["error_msg"] is not None
+        }
+
     def cancel(self, run_id: str) -> Any:
         return self.post(f"/api/v2/apps/runs/{run_id}/cancel")
 

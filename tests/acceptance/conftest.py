@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import pytest
 
 from tests.acceptance.api import Holder, Patient, User
-from tests.acceptance.harness import Command, Server, WorkerProcess, kill_marked
+from tests.acceptance.harness import Command, Server, WorkerProcess, eventually, kill_marked
 
 QUICK = {"LONGSHORE_LEASE_S": "3", "LONGSHORE_JANITOR_INTERVAL_S": "0.1"}
 """Leases that end soon, so that a test sees them end."""
@@ -33,8 +34,6 @@ class Harbour:
     mark: str = field(default_factory=lambda: secrets.token_hex(12))
     commands: list[Command] = field(default_factory=list)
     clients: list[Patient] = field(default_factory=list)
-    tolerant: bool = False
-    """Whether requests may fail for reasons that nobody foresaw (no test needs it so far)."""
 
     def server(self, *, settings: dict[str, str] | None = None, **options: Any) -> Server:
         """Return a server that is not started yet, with short leases unless told otherwise."""
@@ -60,6 +59,20 @@ class Harbour:
         holder.register()
         return holder
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+        servers = [command for command in self.commands if isinstance(command, Server)]
+        unforeseen = [line for server in servers for line in server.unforeseen()]
+        assert not unforeseen, "\n".join(unforeseen)
+
     def close(self) -> None:
         for client in self.clients:
             client.close()
@@ -71,21 +84,21 @@ class Harbour:
 @pytest.fixture
 def harbour(tmp_path: Path) -> Iterator[Harbour]:
     """A place for servers and workers, cleared when the test ends."""
-    made = Harbour(tmp_path)
-    yield made
-    made.close()
-    servers = [command for command in made.commands if isinstance(command, Server)]
-    unforeseen = [line for server in servers for line in server.unforeseen()]
-    assert made.tolerant or not unforeseen, "\n".join(unforeseen)
+    with Harbour(tmp_path) as made:
+        yield made
 
 
-MakeServer = Callable[..., Server]
+@pytest.fixture(scope="module")
+def module_harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
+    """A place for what the tests of a module share."""
+    with Harbour(tmp_path_factory.mktemp("harbour")) as made:
+        yield made
 
 
-@pytest.fixture
-def server(harbour: Harbour) -> Server:
-    """A running server on SQLite without a worker."""
-    made = harbour.server()
+@pytest.fixture(scope="module")
+def server(module_harbour: Harbour) -> Server:
+    """A running server on SQLite without a worker, which the tests of a module share."""
+    made = module_harbour.server()
     made.start()
     return made
 
@@ -98,7 +111,6 @@ def user(harbour: Harbour, server: Server) -> User:
 
 def wait_for_apps(user: User, names: Sequence[str], within_s: float = 30.0) -> None:
     """Wait until workers have offered apps of these names."""
-    from tests.acceptance.harness import eventually  # noqa: PLC0415
 
     def offered() -> bool:
         listed = {app["name"] for app in user.get("/api/v2/apps")["apps"]}

@@ -107,14 +107,7 @@ def test_workers_killed_again_and_again_lose_nothing_and_record_nothing_twice(
     assert killer.kills >= min(size.kills, 5), "the work was over before anything was killed"
     assert extra <= killer.kills * SLOTS
 
-    texts = {
-        field["value"]
-        for run_id in runs
-        for file in user.results(run_id)
-        for document in file["documents"]
-        for field in document["fields"]
-        if field["field_name"] == "text"
-    }
+    texts = {values["text"] for run_id in runs for values in user.values(run_id).values()}
     assert texts == {f"text {name}" for name in range(size.files)}
     for worker in workers:
         worker.stop()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.acceptance import invariants
-from tests.acceptance.api import User
 from tests.acceptance.conftest import Harbour, wait_for_apps
 from tests.acceptance.harness import eventually, marked
 
@@ -23,17 +22,6 @@ POISON: dict[str, tuple[str, str]] = {
     "loop.txt": ("loop", "time limit"),
     "deaf-loop.txt": ("deaf-loop", "time limit"),
 }
-
-
-def _errors(user: User, run_id: str) -> dict[str, str]:
-    """Return why each file without results failed, as its user reads it."""
-    return {
-        file["original_file_name"]: field["error_msg"]
-        for file in user.results(run_id)
-        for document in file["documents"]
-        for field in document["fields"]
-        if field["error_msg"]
-    }
 
 
 @pytest.mark.timeout(180)
@@ -61,7 +49,7 @@ def test_poison_among_good_files_harms_only_itself(harbour: Harbour) -> None:
         "pending": 0,
     }
     invariants.check_all(user)
-    errors = _errors(user, run_id)
+    errors = user.errors(run_id)
     assert set(errors) == set(POISON)
     for name, (_, cause) in POISON.items():
         assert cause.lower() in errors[name].lower(), f"{name}: {errors[name]}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -13,72 +16,82 @@ from tests.acceptance import invariants
 from tests.acceptance.api import User
 from tests.acceptance.conftest import Harbour, wait_for_apps
 from tests.acceptance.harness import Server, WorkerProcess, eventually, stays
+from tests.acceptance.voyage import seed_queue
+from tests.conftest import KINDS, PostgreSQLServer
 
 CANCELLED_WITHIN_S = 5.0
 GRACE_S = 5.0
 LEASE_S = 3.0
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A run of one file, which takes until the marker appears and starts a grandchild."""
+
+    id: str
+    marker: Path
+
+    @property
+    def grandchild(self) -> Path:
+        return Path(f"{self.marker}.pid")
+
+    def let_go(self) -> None:
+        self.marker.touch()
+
+
 class Berth:
     """A server whose app runs one file at a time, and a worker with two slots."""
 
-    def __init__(self, harbour: Harbour, database: str, *, worker: bool = True) -> None:
+    def __init__(self, harbour: Harbour, database: str | None) -> None:
         self.harbour = harbour
         self.server: Server = harbour.server(database=database)
-        self.server.start()
-        harbour.holder(self.server, "Patient").leave()
-        self.server.stop()
         self._limit_to_one()
         self.server.start()
         self.user: User = harbour.user(self.server)
-        self.worker: WorkerProcess = harbour.worker(self.server, slots=2)
-        if worker:
-            self.worker.start()
-            wait_for_apps(self.user, ["Patient", "Behave"])
+        self.worker: WorkerProcess = harbour.worker(self.server, self.server.data.name, slots=2)
+        self.worker.start()
+        wait_for_apps(self.user, ["Patient", "Behave"])
 
     def _limit_to_one(self) -> None:
-        # The API has no call for this yet, so it is done while the server is down.
+        # The API has no call for this yet, so it is done before the server's first start.
+        self.server.data.mkdir()
         opened = open_database(self.server.database)
         try:
-            queue = opened.read_blocking(
-                lambda connection: [
-                    queue
-                    for queue in queues.of_surface(connection, "apps")
-                    if "/Patient@" in queue.name
-                ]
-            )[0]
-            opened.write_blocking(queues.configure, queue.id, concurrency_max=1)
+            queue_id = opened.write_blocking(seed_queue, "Patient")
+            opened.write_blocking(queues.configure, queue_id, concurrency_max=1)
         finally:
             opened.close()
 
-    def marker(self, name: str) -> Path:
-        return self.harbour.directory / name
+    def hold(self) -> Held:
+        marker = self.harbour.directory / secrets.token_hex(6)
+        return Held(self.user.run_files("Patient", {"a.txt": f"spawn {marker}".encode()}), marker)
 
-    def hold(self, name: str) -> str:
-        """Start a run of one file that takes until its marker appears."""
-        return self.user.run_files("Patient", {"a.txt": f"spawn {self.marker(name)}".encode()})
+    def states(self, run: Held) -> list[str]:
+        return [work["state"] for work in self.user.works(run.id)]
 
-    def states(self, run_id: str) -> list[str]:
-        return [work["state"] for work in self.user.works(run_id)]
+    def wait_running(self, run: Held, within_s: float = 20.0) -> None:
+        eventually(lambda: self.states(run) == ["running"], within_s, f"{run.id} runs")
 
-    def wait_running(self, run_id: str, within_s: float = 20.0) -> None:
-        eventually(lambda: self.states(run_id) == ["running"], within_s, f"{run_id} runs")
+    def check_cancelled(self, run: Held, within_s: float = CANCELLED_WITHIN_S) -> None:
+        assert self.user.finished(run.id, within_s)["status"] == "CANCELLED"
+        assert self.states(run) == ["cancelled"]
+        assert not self.user.values(run.id)
 
-    def cancelled(self, run_id: str, within_s: float = CANCELLED_WITHIN_S + GRACE_S) -> None:
-        assert self.user.finished(run_id, within_s)["status"] == "CANCELLED"
-        assert self.states(run_id) == ["cancelled"]
-        results = self.user.results(run_id)
-        assert not any(
-            field["value"]
-            for file in results
-            for doc in file["documents"]
-            for field in doc["fields"]
-        )
+    def check_completes(self, run: Held) -> None:
+        run.let_go()
+        assert self.user.finished(run.id, within_s=20.0)["status"] == "COMPLETE"
 
 
-@pytest.fixture
-def berth(harbour: Harbour, database_url: str) -> Berth:
-    return Berth(harbour, database_url)
+@pytest.fixture(scope="module", params=KINDS)
+def berth(request: pytest.FixtureRequest, module_harbour: Harbour) -> Iterator[Berth]:
+    if request.param == "sqlite":
+        yield Berth(module_harbour, None)
+        return
+    postgresql: PostgreSQLServer = request.getfixturevalue("postgresql_server")
+    made = Berth(module_harbour, postgresql.new_database())
+    yield made
+    made.server.kill()
+    postgresql.drop(made.server.database)
 
 
 def _alive(pid: int) -> bool:
@@ -91,78 +104,71 @@ def _alive(pid: int) -> bool:
 def test_a_running_run_is_stopped_with_all_its_processes_and_the_next_one_starts(
     berth: Berth,
 ) -> None:
-    first = berth.hold("first")
+    first = berth.hold()
     berth.wait_running(first)
-    pid_file = berth.marker("first.pid")
-    eventually(pid_file.exists, 10.0, "the grandchild runs")
-    grandchild = int(pid_file.read_text("utf-8"))
-    second = berth.hold("second")
+    eventually(first.grandchild.exists, 10.0, "the grandchild runs")
+    grandchild = int(first.grandchild.read_text("utf-8"))
+    second = berth.hold()
     stays(lambda: berth.states(second) == ["queued"], 0.5, "the second run waits for the first")
 
-    berth.user.cancel(first)
-    berth.cancelled(first)
+    berth.user.cancel(first.id)
+    berth.check_cancelled(first, within_s=CANCELLED_WITHIN_S + GRACE_S)
     eventually(lambda: not _alive(grandchild), GRACE_S, "the grandchild is gone")
     berth.wait_running(second, within_s=LEASE_S + CANCELLED_WITHIN_S)
     # What the first one waited for happens now, and nobody is left to make a result of it.
-    berth.marker("first").touch()
+    first.let_go()
     stays(lambda: berth.states(first) == ["cancelled"], 0.5, "the first run stays cancelled")
-    berth.marker("second").touch()
-    assert berth.user.finished(second, within_s=20.0)["status"] == "COMPLETE"
-    berth.cancelled(first)
+    berth.check_completes(second)
+    berth.check_cancelled(first)
     invariants.check_all(berth.user)
 
 
 def test_a_queued_run_is_cancelled_at_once_and_the_one_behind_it_moves_up(berth: Berth) -> None:
-    first, second, third = (berth.hold(name) for name in ("first", "second", "third"))
+    first, second, third = (berth.hold() for _ in range(3))
     berth.wait_running(first)
-    berth.user.cancel(second)
-    berth.cancelled(second, within_s=CANCELLED_WITHIN_S)
+    berth.user.cancel(second.id)
+    berth.check_cancelled(second)
     assert berth.states(first) == ["running"], "only what was cancelled is"
-    berth.marker("first").touch()
+    first.let_go()
     berth.wait_running(third)
-    berth.marker("third").touch()
-    for run_id in (first, third):
-        assert berth.user.finished(run_id, within_s=20.0)["status"] == "COMPLETE"
-    assert not berth.marker("second.pid").exists(), "the cancelled run never began"
+    berth.check_completes(third)
+    assert berth.user.finished(first.id, within_s=20.0)["status"] == "COMPLETE"
+    assert not second.grandchild.exists(), "the cancelled run never began"
     invariants.check_all(berth.user)
 
 
-def test_a_run_that_waits_for_a_worker_is_cancelled(harbour: Harbour, database_url: str) -> None:
-    berth = Berth(harbour, database_url, worker=False)
-    waiting = berth.hold("waiting")
-    berth.user.cancel(waiting)
-    berth.cancelled(waiting, within_s=CANCELLED_WITHIN_S)
+def test_a_run_that_waits_for_a_worker_is_cancelled(berth: Berth) -> None:
+    assert berth.worker.stop() == 0
+    waiting = berth.hold()
+    berth.user.cancel(waiting.id)
+    berth.check_cancelled(waiting)
     berth.worker.start()
-    wait_for_apps(berth.user, ["Behave"])
-    next_run = berth.hold("next")
-    berth.wait_running(next_run)
+    served = berth.hold()
+    berth.wait_running(served)
     assert berth.states(waiting) == ["cancelled"]
-    berth.marker("next").touch()
-    assert berth.user.finished(next_run, within_s=20.0)["status"] == "COMPLETE"
+    berth.check_completes(served)
     invariants.check_all(berth.user)
 
 
 def test_cancelling_a_finished_run_changes_nothing(berth: Berth) -> None:
-    run_id = berth.hold("done")
-    berth.marker("done").touch()
-    assert berth.user.finished(run_id, within_s=20.0)["status"] == "COMPLETE"
-    before = (berth.user.run(run_id), berth.user.results(run_id))
-    answer = berth.user.http.post(f"/api/v2/apps/runs/{run_id}/cancel")
+    run = berth.hold()
+    berth.check_completes(run)
+    before = (berth.user.run(run.id), berth.user.results(run.id))
+    answer = berth.user.http.post(f"/api/v2/apps/runs/{run.id}/cancel")
     assert answer.status_code in (200, 409), answer.text
-    assert (berth.user.run(run_id), berth.user.results(run_id)) == before
+    assert (berth.user.run(run.id), berth.user.results(run.id)) == before
     invariants.check_all(berth.user)
 
 
 def test_a_run_whose_worker_was_killed_is_cancelled(berth: Berth) -> None:
-    run_id = berth.hold("orphan")
-    berth.wait_running(run_id)
+    run = berth.hold()
+    berth.wait_running(run)
     berth.worker.kill()
-    berth.user.cancel(run_id)
+    berth.user.cancel(run.id)
     # Nobody is left to confirm it, so the end of the lease does.
-    berth.cancelled(run_id, within_s=LEASE_S + CANCELLED_WITHIN_S)
+    berth.check_cancelled(run, within_s=LEASE_S + CANCELLED_WITHIN_S)
     berth.worker.start()
-    next_run = berth.hold("next")
-    berth.wait_running(next_run)
-    berth.marker("next").touch()
-    assert berth.user.finished(next_run, within_s=20.0)["status"] == "COMPLETE"
+    following = berth.hold()
+    berth.wait_running(following)
+    berth.check_completes(following)
     invariants.check_all(berth.user)

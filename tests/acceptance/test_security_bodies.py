@@ -111,6 +111,7 @@ def test_a_file_that_says_it_is_too_large_is_refused_before_it_is_sent(
     server: Server, user: User
 ) -> None:
     batch_id = user.create_batch()
+    before = set((server.data / "blobs").rglob("*"))
     with Neighbour(server), RawRequest(server, server.key) as request:
         target = f"/api/v2/batches/{batch_id}/files/big.bin"
         request.head("PUT", target, {"Content-Length": str(limits.FILE_BYTES + 1)})
@@ -118,13 +119,16 @@ def test_a_file_that_says_it_is_too_large_is_refused_before_it_is_sent(
         answer = request.answer()
     assert answer.status == 413, answer.body
     assert user.get(f"/api/v2/batches/{batch_id}/files")["nodes"] == []
-    assert not [path for path in (server.data / "blobs").rglob("*") if path.is_file()]
+    assert {path for path in (server.data / "blobs").rglob("*") if path.is_file()} <= before
 
 
+TOO_DEEP = {
+    "lists": b"[" * 100_000 + b"]" * 100_000,
+    "objects": b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
+    "inside": b'{"name": "x", "more": ' + b"[" * 40 + b"]" * 40 + b"}",
+    "unclosed": b"[" * 1_000_000,
+}
 BAD_JSON: dict[str, bytes] = {
-    "deep lists": b"[" * 100_000 + b"]" * 100_000,
-    "deep objects": b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
-    "deep inside": b'{"name": "x", "more": ' + b"[" * 40 + b"]" * 40 + b"}",
     "nan": b'{"name": NaN}',
     "infinity": b'{"name": "x", "more": -Infinity}',
     "huge number": b'{"name": "x", "more": 1e999}',
@@ -158,6 +162,20 @@ def test_a_body_that_is_no_sensible_json_is_refused_and_changes_nothing(
             told = answer.json()
             assert told.get("message") or told.get("detail")
             assert len(answer.body) < 4_000, "what was sent is not sent back"
+    assert _batches(user) == before
+
+
+@pytest.mark.parametrize("body", TOO_DEEP.values(), ids=TOO_DEEP)
+def test_a_body_that_is_nested_too_deep_is_refused_and_changes_nothing(
+    server: Server, user: User, body: bytes
+) -> None:
+    before = _batches(user)
+    with Neighbour(server):
+        for route in ROUTES.values():
+            key = server.worker_key if "/worker/" in route else server.key
+            answer = raw.ask(server, "POST", route, body, key=key, headers=JSON)
+            assert answer.status == 413, f"{route} -> {answer.status} {answer.body[:300]!r}"
+            assert str(limits.JSON_DEPTH) in answer.body.decode()
     assert _batches(user) == before
 
 

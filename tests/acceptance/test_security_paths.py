@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 import pytest
 
+from longshore import ids
+from longshore.errors import CorruptData
+from longshore.storage.blobs import open_blobs
 from tests.acceptance import raw
 from tests.acceptance.api import User
 from tests.acceptance.conftest import Harbour, wait_for_apps
@@ -138,14 +142,13 @@ def test_an_app_gets_a_file_with_an_odd_name_and_writes_nowhere_else(
 ) -> None:
     harbour.worker(server).start()
     wait_for_apps(user, ["Echo"])
+    before = _outside(server).keys()
     names = ["CON", "~root", "a b/c d.txt", "\u2024\u2024/\uff0e\uff0e", "x" * 255, "$(touch x)"]
     run_id = user.run_files("Echo", dict.fromkeys(names, b"text"))
-    before = _outside(server).keys()
     assert user.finished(run_id, within_s=30.0)["status"] == "COMPLETE"
-    results = user.results(run_id)
-    assert {file["original_file_name"] for file in results} == set(names)
-    for file in results:
-        assert file["documents"][0]["fields"][0]["value"] == "text"
+    assert {name: values["text"] for name, values in user.values(run_id).items()} == dict.fromkeys(
+        names, "text"
+    )
     new = {path for path in _outside(server).keys() - before if "worker" not in path}
     assert not new
 
@@ -154,15 +157,16 @@ def test_an_app_gets_a_file_with_an_odd_name_and_writes_nowhere_else(
 def test_a_link_planted_in_the_blob_store_is_not_followed(
     server: Server, user: User, tmp_path: Path, kind: str
 ) -> None:
+    before = set((server.data / "blobs").rglob("bl_*"))
     batch_id = user.batch_of({"a.txt": b"x" * len(SECRET)})
-    stored = next(path for path in (server.data / "blobs").rglob("bl_*") if path.is_file())
+    (stored,) = set((server.data / "blobs").rglob("bl_*")) - before
     blob_id = stored.name
     outside = tmp_path / "outside"
     outside.mkdir()
     stored.unlink()
     if kind == "directory":
         (outside / blob_id).write_bytes(SECRET)
-        stored.parent.rmdir()
+        stored.parent.rename(tmp_path / "moved")
         stored.parent.symlink_to(outside)
     else:
         if kind == "file":
@@ -186,3 +190,18 @@ def test_a_link_planted_in_the_blob_store_is_not_followed(
     if kind == "file":
         assert (outside / "secret").read_bytes() == SECRET
     assert user.http.get("/readyz").status_code == 200
+
+
+async def test_a_directory_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    blobs = open_blobs(str(tmp_path / "blobs"))
+    blob_id = ids.new(ids.BLOB)
+    (tmp_path / "blobs" / blob_id[-2:]).symlink_to(outside)
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"text"
+
+    with pytest.raises(CorruptData, match="is a link"):
+        await blobs.put(blob_id, content(), limit_bytes=100)
+    assert not list(outside.iterdir())

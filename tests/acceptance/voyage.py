@@ -27,7 +27,6 @@ from tests.acceptance.conftest import Harbour
 from tests.acceptance.harness import Server
 
 ENDS_WITHIN_S = 40.0
-SEED_QUEUE = f"{OWNER}/Echo@1.0.0"
 DELAY_S = 10.0
 
 
@@ -52,11 +51,12 @@ class Scenario:
     seed: Callable[[Connection], dict[str, str]] | None = None
 
 
-def seed_queue(connection: Connection) -> int:
+def seed_queue(connection: Connection, app: str = "Echo") -> int:
     """Return the queue that the app's first registration would make."""
     local = organisations.ensure_first(connection)
+    name = f"{OWNER}/{app}@1.0.0"
     return queues.ensure(
-        connection, organisation_id=local.id, surface="apps", name=SEED_QUEUE, attempts_max=5
+        connection, organisation_id=local.id, surface="apps", name=name, attempts_max=5
     )
 
 
