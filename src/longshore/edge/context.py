@@ -20,6 +20,8 @@ class Context:
     database: Database
     blobs: Blobs
     settings: Settings
+    starting: bool = False
+    """Set while the worker beside the server has not offered its apps yet."""
     stopping: bool = False
     """Set when the server has been told to stop: nothing new is begun."""
     authenticator: Authenticator = field(init=False)

@@ -168,6 +168,20 @@ def renew(
     return lost + explain_lost(connection, [pair for pair in held if tuple(pair) not in reasons])
 
 
+def grant_grace(connection: Connection, *, lease_s: float) -> int:
+    """Lengthen every lease that would end sooner to `lease_s` from now; return how many.
+
+    For the moment after a time in which nobody could renew: the server was down, or without its
+    database. The holders are most likely alive, and their next renewals are about to come.
+    """
+    until_us = now_us(connection) + to_us(lease_s)
+    return connection.execute(
+        update(works)
+        .where(works.c.state == _constant("running"), works.c.lease_until_us < until_us)
+        .values(lease_until_us=until_us)
+    ).rowcount
+
+
 def explain_lost(connection: Connection, pairs: Sequence[tuple[str, int]]) -> list[Lost]:
     """Say of each (work, attempt) that is no longer held what became of the work."""
     if not pairs:

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from longshore.clock import to_us
-from longshore.engine import endings, queues, workers
+from longshore.engine import claims, endings, queues, workers
 from longshore.engine.cancellation import expired_ids, forget
 from longshore.engine.states import Reason
 from longshore.engine.tables import works
@@ -41,6 +41,15 @@ def tidy(connection: Connection, *, limit: int = PASS_WORKS) -> Tidied:
     expired = endings.expire(connection, limit=limit)
     retried = endings.retry(connection, limit=limit)
     return Tidied(released, expired, retried, more=limit in (released, expired, retried))
+
+
+def resume(connection: Connection, *, lease_s: float) -> int:
+    """Begin again after a pause in which no lease could be renewed; return the leases lengthened.
+
+    Without it, the first pass after a restart would take all running works from holders that
+    are alive.
+    """
+    return claims.grant_grace(connection, lease_s=lease_s)
 
 
 def retain(connection: Connection, *, limit: int = PASS_WORKS) -> dict[str, int]:

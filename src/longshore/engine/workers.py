@@ -13,7 +13,7 @@ from longshore.clock import to_us
 from longshore.engine.endings import abandon
 from longshore.engine.tables import worker_queues, workers, works
 from longshore.errors import NotFound
-from longshore.storage import now_us
+from longshore.storage import notify, now_us
 from longshore.storage.bulk import insert_rows
 
 ONLINE_S: Final = 60.0
@@ -74,6 +74,7 @@ def register(
             .values(seen_us=at_us, left_us=None, slots=slots)
         )
         connection.execute(delete(worker_queues).where(worker_queues.c.worker_id == worker_id))
+    notify(connection, f"worker:{name}")
     served = [(worker_id, queue_id) for queue_id in dict.fromkeys(queue_ids)]
     insert_rows(connection, worker_queues, ("worker_id", "queue_id"), served)
     return str(worker_id)

@@ -55,10 +55,27 @@ class Companion:
         # A server that is killed cannot stop it, and the next one starts its own.
         self._arguments += ["--parent", str(os.getpid())]
         self._key = key
+        self._name = ""
         self._stopping = asyncio.Event()
+        self.settled = asyncio.Event()
+        """Set once the worker has offered its apps for the first time, or has failed to."""
 
     async def run(self) -> None:
         """Run the worker until `stop`; start it again when it ends."""
+        loop = asyncio.get_running_loop()
+
+        def heard(topic: str) -> None:
+            if topic == f"worker:{self._name}":
+                loop.call_soon_threadsafe(self.settled.set)
+
+        unsubscribe = self._context.database.subscribe(heard)
+        try:
+            await self._keep_running()
+        finally:
+            unsubscribe()
+            self.settled.set()
+
+    async def _keep_running(self) -> None:
         pause_s = FIRST_PAUSE_S
         while not self._stopping.is_set():
             begun_s = time.monotonic()
@@ -67,6 +84,7 @@ class Companion:
             except OSError as error:
                 code = error.errno or -1
                 _log.exception("the worker could not be started")
+            self.settled.set()
             if self._stopping.is_set():
                 return
             if time.monotonic() - begun_s > STEADY_S:
@@ -81,7 +99,7 @@ class Companion:
 
     async def _run_once(self) -> int:
         # The name is new at each start, so that the leases of this very process can be found.
-        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        name = self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         process = await asyncio.create_subprocess_exec(
             *self._arguments,
             "--name",

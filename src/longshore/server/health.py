@@ -13,6 +13,8 @@ from longshore.errors import LongshoreError
 
 REMEMBER_S: Final = 1.0
 """Asking more often than this gives the last answer, so that nobody can wear the disk by asking."""
+REMEMBER_TROUBLE_S: Final = 0.1
+"""What is not well may be so soon, and somebody waits for it."""
 CHECK_S: Final = 5.0
 JANITOR_LATE_S: Final = 30.0
 
@@ -34,13 +36,19 @@ class Health:
         async with self._asking:
             if time.monotonic() >= self._until_s:
                 self._answer = {
-                    "server": "stopping" if self._context.stopping else "ok",
+                    "server": self._server(),
                     "database": await _tried(self._write),
                     "blobs": await _tried(self._blobs),
                     "janitor": self._janitor(),
                 }
-                self._until_s = time.monotonic() + REMEMBER_S
+                ready = all(answer == "ok" for answer in self._answer.values())
+                self._until_s = time.monotonic() + (REMEMBER_S if ready else REMEMBER_TROUBLE_S)
         return self._answer
+
+    def _server(self) -> str:
+        if self._context.stopping:
+            return "stopping"
+        return "the worker beside it is starting" if self._context.starting else "ok"
 
     async def _write(self) -> None:
         await self._context.database.write(lambda _connection: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -61,6 +62,7 @@ class Passes:
         self._context: Context = app.state.context
         self._health = app.state.health
         self._metrics = app.state.metrics
+        self._tidied_s = -math.inf
 
     async def every(
         self, name: str, interval_s: float, step: Callable[[], Awaitable[bool]]
@@ -88,6 +90,12 @@ class Passes:
         """Release what is due, expire leases, queue retries; return whether there is more."""
         if not await self._context.database.lead("janitor"):
             return False
+        lease_s = self._context.settings.lease_s
+        if time.monotonic() - self._tidied_s > lease_s / 2:
+            graced = await self._context.database.write(janitor.resume, lease_s=lease_s)
+            if graced:
+                _log.info("leases were lengthened after a pause", works=graced)
+        self._tidied_s = time.monotonic()
         tidied = await self._context.database.write(janitor.tidy)
         if tidied.released or tidied.expired or tidied.retried:
             _log.info(

@@ -34,6 +34,8 @@ from longshore.storage.blobs import open_blobs
 
 KEEP_ALIVE_S: Final = 75
 """Longer than programs pause between two polls: a connection closed under them looks like a fault."""
+JOIN_S: Final = 10
+"""How long a start waits for the worker beside the server to offer its apps."""
 FINISH_S: Final = 10
 """How long a stop waits for requests that are under way."""
 _log = get_logger("longshore.server")
@@ -155,7 +157,9 @@ class _Server(uvicorn.Server):
         super().__init__(_config(context))
         self._context = context
         self._companion = companion
+        context.starting = companion is not None
         self._companion_task: asyncio.Task[None] | None = None
+        self._announcement: asyncio.Task[None] | None = None
         self._info = info
         self._on_ready = on_ready
         self._begun_s = begun_s
@@ -170,6 +174,23 @@ class _Server(uvicorn.Server):
             return
         if self._companion is not None:
             self._companion_task = asyncio.create_task(self._companion.run(), name="companion")
+            self._announcement = asyncio.create_task(self._announce(), name="announcement")
+        else:
+            self._say_ready()
+
+    async def _announce(self) -> None:
+        """Say that the server is ready once its worker is, so that the first run finds its app."""
+        assert self._companion is not None
+        try:
+            async with asyncio.timeout(JOIN_S):
+                await self._companion.settled.wait()
+        except TimeoutError:
+            _log.warning("the worker beside the server takes long to start", waited_s=JOIN_S)
+        self._context.starting = False
+        if not self._context.stopping:
+            self._say_ready()
+
+    def _say_ready(self) -> None:
         info = self._info
         start_s = round(time.monotonic() - self._begun_s, 3)
         _log.info("ready", url=info.url, database=info.database, blobs=info.blobs, start_s=start_s)
