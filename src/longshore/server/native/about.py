@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -89,11 +90,17 @@ def _stored_facts(connection: Connection, organisation_id: str) -> dict[str, Any
         "clock_skew_s": _clock_skew_s(connection, now),
         "stuck_leases": connection.scalar(stuck),
         "stored_blobs": artifacts.counts(connection, organisation_id),
-        "works": {
-            f"{surface}.{state}": count
-            for (surface, state), count in insights.state_counts(connection).items()
-        },
+        "works": _work_counts(connection, organisation_id),
     }
+
+
+def _work_counts(connection: Connection, organisation_id: str) -> dict[str, int]:
+    """Count the organisation's works by surface and state; those of others are their business."""
+    counts: Counter[str] = Counter()
+    for found in insights.queue_counts(connection, organisation_id):
+        for state, count in found.counts.by_state.items():
+            counts[f"{found.queue.surface}.{state}"] += count
+    return dict(counts)
 
 
 def _database_bytes(connection: Connection) -> int | None:
