@@ -11,10 +11,11 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import obstore
 from obstore.exceptions import BaseError
@@ -25,6 +26,8 @@ from longshore.errors import (
     CorruptData,
     DiskFull,
     NotFound,
+    RangeNotSatisfiable,
+    ServerFault,
     TooLarge,
     Unavailable,
 )
@@ -85,12 +88,11 @@ class Blobs:
             ) from None
         except OSError as error:
             await self._clear(blob_id)
-            raise _disk_error(error) from error
+            # A bucket that is not there is a FileNotFoundError to obstore.
+            raise (_disk_error(error) if self._root else _away(error)) from error
         except BaseError as error:
             await self._clear(blob_id)
-            raise Unavailable(
-                f"The blob store could not take the file ({error}). Try again."
-            ) from error
+            raise _away(error) from error
         except BaseException:
             await self._clear(blob_id)
             raise
@@ -107,13 +109,12 @@ class Blobs:
         Raises:
             NotFound: there is no such blob.
             CorruptData: the bytes are not the ones that were written.
+            Unavailable: the store cannot be used.
         """
         digest = hashlib.sha256()
         size = 0
         held: bytes | None = None
-        result = await self._open(blob_id)
-        async for part in result.stream(min_chunk_size=CHUNK_BYTES):
-            chunk = bytes(part)
+        async for chunk in self._chunks(blob_id):
             digest.update(chunk)
             size += len(chunk)
             if held is not None:
@@ -130,34 +131,60 @@ class Blobs:
             yield held
 
     async def get_range(self, blob_id: str, start: int, end: int) -> bytes:
-        """Return the bytes from `start` up to but not including `end`."""
+        """Return the bytes from `start` up to but not including `end`.
+
+        Raises:
+            NotFound: there is no such blob.
+            RangeNotSatisfiable: the range is empty or lies outside the blob.
+            Unavailable: the store cannot be used.
+        """
         self._refuse_links(blob_id)
-        try:
-            data = await obstore.get_range_async(self._store, _key(blob_id), start=start, end=end)
-        except FileNotFoundError as error:
-            raise _missing(blob_id) from error
+        key = _key(blob_id)
+        with _translated(blob_id):
+            size = (await obstore.head_async(self._store, key))["size"]
+            if not 0 <= start < end <= size:
+                raise RangeNotSatisfiable(
+                    f"Bytes {start} to {end} lie outside blob {blob_id}, which has {size} bytes.",
+                    details={"size_bytes": size},
+                )
+            data = await obstore.get_range_async(self._store, key, start=start, end=end)
         return bytes(data)
 
     async def delete(self, blob_id: str) -> None:
-        """Remove a blob; removing what is not there is fine."""
+        """Remove a blob and what an unfinished write left of it; nothing there is fine.
+
+        Raises:
+            CorruptData: its directory is a link out of the store.
+            Unavailable: the store cannot be used.
+        """
+        key = _key(blob_id)
+        if self._root is not None:
+            self._refuse_links(blob_id, parents_only=True)
+            await asyncio.to_thread(_remove, self._root / key)
+            return
         try:
-            await obstore.delete_async(self._store, _key(blob_id))
+            await obstore.delete_async(self._store, key)
         except FileNotFoundError:
             return
+        except BaseError as error:
+            raise _away(error) from error
 
     async def list_ids(self) -> list[str]:
-        """Return the ids of all blobs that are there."""
+        """Return the ids of all blobs that are there; Unavailable if the store cannot be used."""
         found: list[str] = []
-        async for page in obstore.list(self._store):
-            found.extend(entry["path"].rpartition("/")[2] for entry in page)
+        try:
+            async for page in obstore.list(self._store):
+                found.extend(entry["path"].rpartition("/")[2] for entry in page)
+        except BaseError as error:
+            raise _away(error) from error
         return [name for name in found if _ID.fullmatch(name)]
 
-    async def _open(self, blob_id: str) -> Any:
+    async def _chunks(self, blob_id: str) -> AsyncIterator[bytes]:
         self._refuse_links(blob_id)
-        try:
-            return await obstore.get_async(self._store, _key(blob_id))
-        except FileNotFoundError as error:
-            raise _missing(blob_id) from error
+        with _translated(blob_id):
+            result = await obstore.get_async(self._store, _key(blob_id))
+            async for part in result.stream(min_chunk_size=CHUNK_BYTES):
+                yield bytes(part)
 
     async def _write(self, key: str, chunks: AsyncIterator[bytes]) -> None:
         if self._root is None:
@@ -169,15 +196,17 @@ class Blobs:
     async def _clear(self, blob_id: str) -> None:
         try:
             await self.delete(blob_id)
-        except (OSError, BaseError):
+        except (OSError, ServerFault):
             # The failed write is what the caller must hear of; the sweeper removes leftovers.
             return
 
-    def _refuse_links(self, blob_id: str) -> None:
+    def _refuse_links(self, blob_id: str, *, parents_only: bool = False) -> None:
         """Refuse to follow a symlink out of the store (obstore would)."""
         if self._root is None:
             return
         path = self._root / _key(blob_id)
+        if parents_only:
+            path = path.parent
         if path.is_symlink() or not path.resolve().is_relative_to(self._root):
             raise CorruptData(
                 f"Blob {blob_id} is a link, which the server never makes. Remove it from the blob store.",
@@ -196,11 +225,18 @@ def open_blobs(location: str) -> Blobs:
         ConfigurationError: the location cannot be used.
     """
     if "://" in location:
+        # obstore knows more schemes, but a store in memory or a directory without fsync would
+        # not keep what was acknowledged.
+        if not location.startswith("s3://"):
+            raise ConfigurationError(
+                f"{location!r} is not a blob store. Give a directory, or s3://bucket/prefix."
+            )
         try:
-            return Blobs(from_url(location), None)
+            # Whoever writes http:// into AWS_ENDPOINT_URL means it; otherwise it is not used.
+            return Blobs(from_url(location, client_options={"allow_http": True}), None)
         except (BaseError, ValueError) as error:
             raise ConfigurationError(
-                f"The blob store {location!r} cannot be used ({error}). Give a directory or "
+                f"The blob store {location!r} cannot be used ({_first_line(error)}). Give a directory or "
                 "s3://bucket/prefix, with the credentials in the usual AWS_ variables."
             ) from error
     root = Path(location)
@@ -260,6 +296,34 @@ def _key(blob_id: str) -> str:
         )
     # The last two characters are random, so the directories fill evenly.
     return f"{blob_id[-2:]}/{blob_id}"
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.with_suffix(".partial").unlink(missing_ok=True)
+
+
+@contextmanager
+def _translated(blob_id: str) -> Iterator[None]:
+    """Turn what the store says into our errors."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise _missing(blob_id) from error
+    except BaseError as error:
+        raise _away(error) from error
+
+
+def _away(error: Exception) -> Unavailable:
+    return Unavailable(
+        f"The blob store cannot be used ({_first_line(error)}). Check its address and that it "
+        "runs, then try again."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    # What follows is a dump of the request, with its headers.
+    return str(error).partition("\n")[0]
 
 
 def _missing(blob_id: str) -> NotFound:
