@@ -59,6 +59,10 @@ class _Input:
     folder: str
     files: list[DriveFile]
 
+    def name(self, file: DriveFile) -> str:
+        """Return the name of a file as the run shows it: its path below the folder."""
+        return file.path[len(self.folder) + 1 :]
+
 
 def create(connection: Connection, principal: Principal, request: wire.RunRequest) -> wire.Run:
     """Start a run of an app.
@@ -94,22 +98,7 @@ def start(connection: Connection, principal: Principal, plan: Plan) -> wire.Run:
     source = _input(connection, principal, plan)
     run_id = ids.new(ids.RUN)
     workspace, output_dir = _output(connection, principal, plan, run_id)
-    work_ids = [ids.new(ids.WORK) for _ in source.files]
-    works.submit(
-        connection,
-        [
-            NewWork(
-                plan.version.queue_id,
-                _payload(plan, run_id, position, file, source.folder),
-                id=work_id,
-                group_id=run_id,
-                timeout_s=plan.version.timeout_s,
-                attempts_max=plan.version.attempts_max,
-            )
-            for position, (work_id, file) in enumerate(zip(work_ids, source.files, strict=True))
-        ],
-        actor=principal.key_name,
-    )
+    work_ids = _submit(connection, principal, plan, run_id, source)
     finisher_id = deletions.submit_job(
         connection,
         principal.organisation_id,
@@ -141,19 +130,28 @@ def start(connection: Connection, principal: Principal, plan: Plan) -> wire.Run:
         )
     )
     rows = [
-        (
-            run_id,
-            position,
-            _name(file, source.folder),
-            file.path,
-            file.blob_id,
-            file.size_bytes,
-            work_id,
-        )
+        (run_id, position, source.name(file), file.path, file.blob_id, file.size_bytes, work_id)
         for position, (work_id, file) in enumerate(zip(work_ids, source.files, strict=True))
     ]
     insert_rows(connection, run_files, _FILE_COLUMNS, rows)
     return runs.status(connection, principal, run_id)
+
+
+def _submit(
+    connection: Connection, principal: Principal, plan: Plan, run_id: str, source: _Input
+) -> list[str]:
+    """Submit a work for each file and return their ids, in the order of the files."""
+    new = [
+        NewWork(
+            plan.version.queue_id,
+            _payload(plan, run_id, position, file, source.name(file)),
+            group_id=run_id,
+            timeout_s=plan.version.timeout_s,
+            attempts_max=plan.version.attempts_max,
+        )
+        for position, file in enumerate(source.files)
+    ]
+    return [work.id for work in works.submit(connection, new, actor=principal.key_name)]
 
 
 def _input(connection: Connection, principal: Principal, plan: Plan) -> _Input:
@@ -206,7 +204,7 @@ def _output(
     return name, folder
 
 
-def _payload(plan: Plan, run_id: str, position: int, file: DriveFile, folder: str) -> bytes:
+def _payload(plan: Plan, run_id: str, position: int, file: DriveFile, name: str) -> bytes:
     return msgspec.json.encode(
         AppPayload(
             run_id=run_id,
@@ -216,7 +214,7 @@ def _payload(plan: Plan, run_id: str, position: int, file: DriveFile, folder: st
             position=position,
             file=AppFile(
                 blob_id=file.blob_id,
-                name=_name(file, folder),
+                name=name,
                 size_bytes=file.size_bytes,
                 sha256=file.sha256,
             ),
@@ -224,7 +222,3 @@ def _payload(plan: Plan, run_id: str, position: int, file: DriveFile, folder: st
             generate_pdf=plan.settings.generate_pdf,
         )
     )
-
-
-def _name(file: DriveFile, folder: str) -> str:
-    return file.path[len(folder) + 1 :]
