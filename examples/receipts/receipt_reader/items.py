@@ -14,7 +14,9 @@ from receipt_reader.merchant import Merchant
 from receipt_reader.words import Kind
 
 _TIMES = re.compile(
-    r"(?<![\w.,/-])(?P<number>\d{1,3}(?:[.,]\d{1,3})?)\s?(?:[xX\u00d7*@]|pcs?\b|ea\b)(?![A-Za-z\d]|\s?\d+\s?[cm]?m\b)",
+    r"(?<![\w.,/-])(?P<number>\d{1,3}(?:[.,]\d{1,3})?)\s?"
+    r"(?:[xX\u00d7*@](?=\s?(?:RM|[$€£])?\s?\d*[.,]\d{2}(?!\d))"
+    r"|(?:[xX\u00d7*@]|pcs?\b|ea\b)(?![A-Za-z\d]|\s?\d+\s?[cm]?m\b))",
     re.IGNORECASE,
 )
 _ALONE = re.compile(r"^\d{1,2}(?:[.,]\d|[.,]\d{3})?$")

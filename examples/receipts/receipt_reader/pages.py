@@ -27,6 +27,8 @@ _POINTS_PER_INCH = 72
 # PDFium keeps state of its own per process and must not be entered by two threads.
 _PDFIUM = threading.Lock()
 
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"II*\x00", b"MM\x00*", b"GIF8")
+
 # What files begin with that people send by mistake; the first that fits names the file.
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a ZIP archive or an Office document"),
@@ -73,6 +75,8 @@ def _picture_pages(path: Path, name: str, head: bytes) -> list[Image.Image]:
             Image.init()  # or formats beyond the most common are not known by their names
             picture = Image.open(path, formats=_FORMATS)
     except UnidentifiedImageError:
+        if head.startswith(_PICTURES):
+            raise Reject(_damaged(name, "its header is incomplete")) from None
         raise Reject(
             f"{name!r} is not a picture of a receipt: it looks like {_describe(head)}. "
             f"Send {ACCEPTED}."
@@ -178,7 +182,7 @@ def _too_large(name: str, pixels: str) -> str:
     )
 
 
-def _damaged(name: str, error: Exception) -> str:
+def _damaged(name: str, error: Exception | str) -> str:
     return (
         f"{name!r} is damaged or cut short and cannot be opened ({error}). "
         "Check that it opens on your side, then upload it again."

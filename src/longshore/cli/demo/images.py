@@ -104,7 +104,7 @@ def _write(
     length = face.getlength(cell.text)
     shift = {"left": 0.0, "middle": length / 2, "right": length}[cell.anchor]
     x = left + cell.x * (right - left) - shift
-    draw.text((x, top), cell.text, fill=0, font=face, stroke_width=1 if row.bold else 0)
+    draw.text((x, top), cell.text, fill=0, font=face, stroke_width=0.5 if row.bold else 0)
 
 
 def _rule(draw: ImageDraw.ImageDraw, left: int, right: int, y: int) -> None:
