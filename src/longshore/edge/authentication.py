@@ -78,17 +78,21 @@ class Authenticator:
             # With a full disk reads must go on; the time of use is worth less than they are.
             _log.warning("the use of a key was not written down: %s", error)
 
-    def _heard(self, topic: str) -> None:
-        if topic != "*" and not topic.startswith(_KEY_TOPIC):
-            return
-        key_id = topic.removeprefix(_KEY_TOPIC)
+    def forget(self, key_id: str | None = None) -> None:
+        """Remember nothing more of a key, or of any."""
         with self._lock:
             self._revocations += 1
             self._remembered = {
                 digest: known
                 for digest, known in self._remembered.items()
-                if topic != "*" and known.principal.key_id != key_id
+                if key_id is not None and known.principal.key_id != key_id
             }
+
+    def _heard(self, topic: str) -> None:
+        if topic == "*":
+            self.forget()
+        elif topic.startswith(_KEY_TOPIC):
+            self.forget(topic.removeprefix(_KEY_TOPIC))
 
 
 def token_of(headers: Mapping[str, str]) -> str:

@@ -28,6 +28,7 @@ from longshore.server.companion import Companion
 from longshore.server.credentials import Credentials
 from longshore.server.logging import configure as configure_logging
 from longshore.server.logging import get_logger
+from longshore.server.protocol import HttpProtocol
 from longshore.settings import Settings
 from longshore.storage import faults, open_database
 from longshore.storage.blobs import open_blobs
@@ -122,25 +123,31 @@ def serve(
                 key=keys.worker_token,
                 slots=count,
             )
-        info = ReadyInfo(
-            url=url,
-            docs_url=f"{url}/docs",
-            database=database.describe(),
-            blobs=context.blobs.describe(),
-            data=settings.data,
-            credentials=settings.data / credentials.CREDENTIALS,
-            organisation=keys.organisation.name,
-            key=keys.token,
-            key_is_new=keys.made,
-            apps=tuple(apps),
-            slots=count if companion else 0,
-            pid=os.getpid(),
-            start_s=0.0,
-        )
+        info = _ready_info(context, url, keys, tuple(apps), count if companion else 0)
         server = _Server(context, companion, info, on_ready, begun_s)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.serve([listener]))
     return 0
+
+
+def _ready_info(
+    context: Context, url: str, keys: FirstKeys, apps: tuple[str, ...], slots: int
+) -> ReadyInfo:
+    return ReadyInfo(
+        url=url,
+        docs_url=f"{url}/docs",
+        database=context.database.describe(),
+        blobs=context.blobs.describe(),
+        data=context.settings.data,
+        credentials=context.settings.data / credentials.CREDENTIALS,
+        organisation=keys.organisation.name,
+        key=keys.token,
+        key_is_new=keys.made,
+        apps=apps,
+        slots=slots,
+        pid=os.getpid(),
+        start_s=0.0,
+    )
 
 
 class _Server(uvicorn.Server):
@@ -223,7 +230,7 @@ class _Server(uvicorn.Server):
 def _config(context: Context) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(context),
-        http="httptools",
+        http=HttpProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
