@@ -9,6 +9,9 @@ from typing import Final
 
 MIB: Final = 1024 * 1024
 
+HEAD_BYTES: Final = 64 * 1024
+"""Longest request line and headers together; a head that arrives in one piece may be longer."""
+
 JSON_BODY_BYTES: Final = 8 * MIB
 """Largest JSON request body; larger values go to the blob store by reference."""
 
