@@ -28,7 +28,8 @@ START_S = 30.0
 STOP_S = 30.0
 MARK = "ACCEPTANCE_MARK"
 APPS = Path(__file__).with_name("behaviours.py")
-_PAUSE_S = 0.02
+_PAUSE_S = 0.04
+_UNFORESEEN = ("request failed", "a background pass failed", "a background task ended")
 
 
 def eventually(condition: Callable[[], T], within_s: float, what: str) -> T:
@@ -200,8 +201,10 @@ class Server(Command):
         return self.start()
 
     def unforeseen(self) -> list[str]:
-        """Return the log lines of requests that failed for a reason that nobody foresaw."""
-        return [line for line in self.log.splitlines() if "request failed" in line]
+        """Return the log lines of what failed for a reason that nobody foresaw."""
+        return [
+            line for line in self.log.splitlines() if any(words in line for words in _UNFORESEEN)
+        ]
 
     def _ready_or_dead(self) -> bool:
         if not self.running:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from longshore.engine.states import Reason, State
 from longshore.storage import faults
 from tests.acceptance import invariants, voyage
 from tests.acceptance.conftest import Harbour
-from tests.acceptance.voyage import Scenario, Voyage
+from tests.acceptance.voyage import Lookout, Scenario, Voyage
 
 _GOOD = {"a.txt": ("success",), "b.txt": ("success",)}
 _PLAIN = Scenario(_GOOD)
@@ -54,25 +56,72 @@ SCENARIOS: dict[Reason, Scenario] = {
     ),
 }
 ELSEWHERE = {
-    # Seen by the server only when the worker beside it dies.
+    # Seen by the server only when the worker beside it dies: see test_stop.
     Reason.WORKER_LOST,
-    # No request of the API does this yet.
+    # What is reopened is a deletion that is asked for again: see below.
     Reason.REOPENED,
 }
+POINTS = [
+    pytest.param(reason, where, id=f"{where}-{reason}")
+    for reason in SCENARIOS
+    for where in (faults.BEFORE_COMMIT, faults.AFTER_COMMIT)
+]
+EVERYDAY_ON_POSTGRESQL = {
+    Reason.SUBMITTED,
+    Reason.RELEASED,
+    Reason.CLAIMED,
+    Reason.DONE,
+    Reason.LEASE_EXPIRED,
+    Reason.CANCEL_REQUESTED,
+}
+"""The others take the same paths; `--long` takes them all."""
 
 
 def test_every_change_of_state_has_its_scenario() -> None:
     assert set(SCENARIOS) | ELSEWHERE == set(Reason)
 
 
-@pytest.mark.parametrize("where", [faults.BEFORE_COMMIT, faults.AFTER_COMMIT])
-@pytest.mark.parametrize("reason", SCENARIOS, ids=str)
+@pytest.fixture
+def everyday(request: pytest.FixtureRequest) -> bool:
+    return not request.config.getoption("--long", default=False)
+
+
+@pytest.mark.parametrize(("reason", "where"), POINTS)
 def test_a_server_killed_at_a_change_of_state_loses_nothing(
-    harbour: Harbour, database_url: str, reason: Reason, where: str
+    harbour: Harbour, database_url: str, reason: Reason, where: str, everyday: bool
 ) -> None:
+    if everyday and "sqlite" not in database_url and reason not in EVERYDAY_ON_POSTGRESQL:
+        pytest.skip("on PostgreSQL only with --long")
     passage = Voyage(harbour, database_url, SCENARIOS[reason])
     user = passage.sail(f"{where}:{reason}")
     invariants.check_all(user)
     for work_id in passage.seeded.values():
         invariants.check_history(user.events(work_id), user.work(work_id))
     print(f"ready again after {passage.server.starts_s[-1]:.2f} s")
+
+
+@pytest.mark.parametrize("where", [faults.BEFORE_COMMIT, faults.AFTER_COMMIT])
+def test_a_server_killed_while_it_reopens_a_deletion_goes_on_with_it(
+    harbour: Harbour, where: str
+) -> None:
+    server = harbour.server(settings={"LONGSHORE_LEASE_S": "2"})
+    server.start(fault=f"{where}:{Reason.REOPENED}")
+    with Lookout(server) as lookout:
+        user = harbour.user(server)
+        batch_id = user.batch_of({"a.txt": b"text", "b.txt": b"text"})
+        path = f"/api/v2/batches/{batch_id}"
+        (queue,) = user.get("/longshore/v1/queues")["queues"]
+        user.ask("POST", f"/longshore/v1/queues/{queue['id']}/hold", json={"why": "a test"})
+        job_id = user.ask("DELETE", path, expect=(202,)).json()["job_id"]
+        user.ask("POST", f"/longshore/v1/works/{job_id}/cancel")
+        assert user.job_done(job_id)["state"] == "CANCELLED"
+        assert user.ask("DELETE", path, expect=(202,)).json()["job_id"] == job_id
+        user.ask("POST", f"/longshore/v1/queues/{queue['id']}/release")
+        job = user.job_done(job_id)
+    assert lookout.error is None, lookout.error
+    assert lookout.deaths == [-signal.SIGKILL], server.tail()
+    assert (job["state"], job["objects"]) == ("COMPLETE", 2)
+    assert user.http.get(path).status_code == 404
+    invariants.check_history(user.events(job_id), user.work(job_id))
+    told = [event["reason"] for event in user.events(job_id)]
+    assert told.count("reopened") == 1
