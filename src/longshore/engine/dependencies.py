@@ -80,7 +80,8 @@ def _settle_level(connection: Connection, blocked: Sequence[str], *, actor: str)
         select(works.c.id, works.c.attempt, works.c.due_us)
         .where(
             works.c.id.in_(blocked),
-            works.c.state == State.WAITING,
+            # Only what waits is blocked. Naming the state would let the planner take the index of
+            # waiting works, and walk all of them.
             works.c.reason == Reason.BLOCKED,
         )
         .order_by(works.c.id)

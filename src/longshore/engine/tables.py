@@ -91,7 +91,8 @@ works = Table(
     ),
     Index(
         "ix_works_lease", "lease_until_us",
-        sqlite_where=text("state = 'running'"), postgresql_where=text("state = 'running'"),
+        sqlite_where=text("lease_until_us IS NOT NULL"),
+        postgresql_where=text("lease_until_us IS NOT NULL"),
     ),
     # Live leases of a queue and of a concurrency key: what the limits are derived from.
     Index(

@@ -203,8 +203,8 @@ def upgrade() -> None:
         "works",
         ["lease_until_us"],
         unique=False,
-        sqlite_where=sa.text("state = 'running'"),
-        postgresql_where=sa.text("state = 'running'"),
+        sqlite_where=sa.text("lease_until_us IS NOT NULL"),
+        postgresql_where=sa.text("lease_until_us IS NOT NULL"),
     )
     op.create_index(
         "ix_works_retry",
