@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from longshore.engine import queues, works
+from longshore.engine.claims import QUEUES_PER_STATEMENT
 from longshore.engine.works import Lease, Outcome
 from longshore.errors import InvalidRequest, NotFound
 from longshore.limits import CLAIM_WORKS, LEASE_S
@@ -58,6 +59,22 @@ def test_a_claim_over_many_queues_takes_the_highest_and_then_the_oldest_of_all(
     assert engine.claimed(4, queue_ids=queue_ids) == [urgent, *order[:3]]
     assert engine.claimed(9, queue_ids=queue_ids) == order[3:]
     assert engine.state(other) == "queued"
+
+
+def test_a_claim_may_be_over_more_queues_than_a_statement_can_name(engine: Engine) -> None:
+    count = 2 * QUEUES_PER_STATEMENT + 10
+    queue_ids = [engine.queue(f"queue {number}") for number in range(count)]
+    assert not engine.see(works.claimable, queue_ids)
+    assert engine.claim(9, queue_ids=queue_ids) == []
+    submitted = []
+    for queue_id in reversed(queue_ids):
+        submitted.append(engine.submit(queue_id=queue_id))
+        engine.clock.advance(1)
+    urgent = engine.submit(queue_id=queue_ids[5], priority=1)
+    assert engine.see(works.claimable, queue_ids)
+    assert engine.claimed(5, queue_ids=queue_ids) == [urgent, *submitted[:4]]
+    rest = [work_id for _ in range(3) for work_id in engine.claimed(1000, queue_ids=queue_ids)]
+    assert rest == submitted[4:]
 
 
 def test_limits_of_one_queue_do_not_hold_up_another(engine: Engine) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    CompoundSelect,
     Connection,
     FromClause,
     Integer,
+    Row,
     Select,
     Text,
     UpdateBase,
@@ -36,6 +38,7 @@ from longshore.storage import now_us
 from longshore.storage.bulk import given_parameters, given_rows
 
 CANDIDATES_PER_KEYED_CLAIM = 1_000
+QUEUES_PER_STATEMENT = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ def claim(
         raise InvalidRequest(f"lease_s is {lease_s}; give a lease of up to {LEASE_S:.0f} seconds.")
     known = queues.get_many(connection, set(queue_ids))
     usable = [queue for queue in known.values() if queue.held_us is None]
+    if len(usable) > QUEUES_PER_STATEMENT:
+        usable = [known[row.queue_id] for row in _best_heads(connection, usable)]
     if not usable:
         return []
     at_us = now_us(connection)
@@ -133,8 +138,7 @@ def claimable(connection: Connection, queue_ids: Iterable[int]) -> bool:
     ]
     if not usable:
         return False
-    parameters = {f"queue_{index}": queue_id for index, queue_id in enumerate(usable)}
-    return connection.execute(_first_of(len(usable)), parameters).first() is not None
+    return next(_heads(connection, usable), None) is not None
 
 
 def renew(
@@ -271,16 +275,32 @@ def _constant(value: str) -> Any:
     return literal(value, literal_execute=True)
 
 
+def _best_heads(connection: Connection, usable: Sequence[queues.Queue]) -> list[Row[Any]]:
+    """Find the queues whose first works come first, as many as one statement can name."""
+    heads = list(_heads(connection, [queue.id for queue in usable]))
+    heads.sort(key=lambda row: (-row.priority, row.due_us, row.id))
+    return heads[:QUEUES_PER_STATEMENT]
+
+
+def _heads(connection: Connection, queue_ids: Sequence[int]) -> Iterator[Row[Any]]:
+    """Look at the first work of each queue that has one."""
+    for start in range(0, len(queue_ids), QUEUES_PER_STATEMENT):
+        some = queue_ids[start : start + QUEUES_PER_STATEMENT]
+        parameters = {f"queue_{index}": queue_id for index, queue_id in enumerate(some)}
+        yield from connection.execute(_first_of(len(some)), parameters)
+
+
 @cache
-def _first_of(queue_count: int) -> Select[Any]:
-    """Return a look at the head of so many queues."""
+def _first_of(queue_count: int) -> CompoundSelect[Any]:
     # In the order of the claim index: without it, PostgreSQL may take a full queue for the whole
     # table and, once the works are finished, read all of them.
     heads = [
-        _next_of(bindparam(f"queue_{index}", type_=BigInteger)).limit(1).subquery(f"head_{index}")
+        _next_of(bindparam(f"queue_{index}", type_=BigInteger), works.c.queue_id)
+        .limit(1)
+        .subquery(f"head_{index}")
         for index in range(queue_count)
     ]
-    return select(union_all(*[select(head.c.id) for head in heads]).subquery("heads")).limit(1)
+    return union_all(*[select(head) for head in heads])
 
 
 @cache
