@@ -403,7 +403,8 @@ async def test_a_bucket_that_is_not_there_is_unavailable(s3_bucket: str, blob_id
 
 
 @pytest.mark.parametrize(
-    "location", ["memory:///", "file:///srv/blobs", "ftp://x/y", "https://x/y", "s3://"]
+    "location",
+    ["memory:///", Path("/srv/blobs").as_uri(), "ftp://x/y", "https://x/y", "s3://"],
 )
 def test_a_place_that_keeps_nothing_or_is_unknown_is_refused(location: str) -> None:
     with pytest.raises(ConfigurationError, match="s3://bucket/prefix"):
