@@ -61,7 +61,7 @@ def _settings_table(model: Any) -> Iterator[str]:
     prefix = model.model_config["env_prefix"]
     yield from ("| Variable | Default | Meaning |", "|---|---|---|")
     for name, field in model.model_fields.items():
-        default = "" if field.default is None else f"`{field.default}`"
+        default = "" if field.default in (None, ()) else f"`{field.default}`"
         yield f"| `{prefix}{name.upper()}` | {default} | {_cell(field.description)} |"
 
 

@@ -14,7 +14,8 @@
     ├── ServerFault               the server could not do what it should have done
     │   ├── DiskFull              no space left for the database or the blobs; reads still work
     │   ├── Unavailable           starting, stopping, overloaded or without its database: try again
-    │   └── CorruptData           stored bytes no longer match their checksum
+    │   ├── CorruptData           stored bytes no longer match their checksum
+    │   └── DeliveryFailed        another server did not take what was sent to it
     ├── ServerUnreachable         (client) no answer from the address
     ├── WaitTimeout               (client) the thing waited for is not finished in time
     ├── ConfigurationError        a setting, an app module or a command line cannot be used
@@ -144,6 +145,12 @@ class CorruptData(ServerFault):
     """Stored bytes no longer match the checksum recorded when they were written."""
 
     code = "corrupt_data"
+
+
+class DeliveryFailed(ServerFault):
+    """Another server, such as the receiver of a webhook, did not take what was sent to it."""
+
+    code = "delivery_failed"
 
 
 class ServerUnreachable(LongshoreError):

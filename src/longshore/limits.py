@@ -89,3 +89,21 @@ RUN_KEYS_BYTES: Final = 64 * 1024
 
 FILE_WAIT_S: Final = 30.0
 """Longest that a read of a missing file waits for it (IB-Retry-Config), in seconds."""
+
+OUTBOUND_URL_CHARACTERS: Final = 2_000
+"""Longest URL of a webhook."""
+
+OUTBOUND_HEADERS: Final = 20
+"""Most headers that a webhook may be sent with."""
+
+OUTBOUND_HEADERS_BYTES: Final = 4_096
+"""Names and values of all headers of a webhook together."""
+
+OUTBOUND_ANSWER_BYTES: Final = 64 * 1024
+"""Most that is read of a webhook receiver's answer."""
+
+OUTBOUND_S: Final = 10.0
+"""Longest that a delivery to a webhook takes, in seconds; then it is tried again."""
+
+WEBHOOK_ATTEMPTS: Final = 8
+"""How often a delivery to a webhook is tried in all."""

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DATA_DIRECTORY = ".longshore"
+
+
+def _networks(value: Any) -> Any:
+    """Read networks from text such as "10.0.0.0/8, fd00::/8"."""
+    if not isinstance(value, str):
+        return value
+    return tuple(ip_network(part) for part in value.replace(",", " ").split())
+
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
 
 
 class Settings(BaseSettings):
@@ -44,6 +55,11 @@ class Settings(BaseSettings):
     )
     drain_s: float = Field(
         default=20.0, ge=0, description="How long a stop waits for running work, in seconds."
+    )
+    webhook_networks: Networks = Field(
+        default=(),
+        description="Private networks that webhooks may be sent to, with commas in between, such as "
+        "127.0.0.0/8,::1/128 for a receiver on this machine; without it only public addresses.",
     )
 
     fault: str | None = Field(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from longshore.clock import Clock
 from longshore.edge.authentication import Authenticator
+from longshore.edge.outbound import Outbound
 from longshore.edge.wakeups import Wakeups
 from longshore.errors import Unavailable
 from longshore.settings import Settings
@@ -26,11 +27,13 @@ class Context:
     """Set when the server has been told to stop: nothing new is begun."""
     authenticator: Authenticator = field(init=False)
     wakeups: Wakeups = field(init=False)
+    outbound: Outbound = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make what listens to the database."""
+        """Make what listens to the database, and what calls other servers."""
         self.authenticator = Authenticator(self.database)
         self.wakeups = Wakeups(self.database)
+        self.outbound = Outbound(self.settings.webhook_networks)
 
     @property
     def clock(self) -> Clock:

@@ -66,7 +66,9 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for noisy in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "alembic"):
+    # The HTTP client would write whole URLs, which may hold what only their receivers should know.
+    clients = ("httpx", "httpcore")
+    for noisy in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "alembic", *clients):
         logger = logging.getLogger(noisy)
         logger.handlers = []
         logger.propagate = True

@@ -23,7 +23,7 @@ from longshore.edge.call import REQUEST_ID
 from longshore.edge.responses import encode
 from longshore.errors import LongshoreError
 
-# Client-side errors have rows too: the server calls nobody, so that one of them here would be a
+# Client-side errors and those of background jobs have rows too: one of them in an answer would be a
 # fault of the server, and the table must be total.
 TABLE: Final[dict[type[LongshoreError], tuple[int, str]]] = {
     errors.LongshoreError: (500, "The server failed"),
@@ -41,6 +41,7 @@ TABLE: Final[dict[type[LongshoreError], tuple[int, str]]] = {
     errors.DiskFull: (507, "The disk is full"),
     errors.Unavailable: (503, "Not available now"),
     errors.CorruptData: (500, "Stored data is damaged"),
+    errors.DeliveryFailed: (502, "Another server did not take it"),
     errors.ServerUnreachable: (502, "Another server cannot be reached"),
     errors.WaitTimeout: (504, "Not finished in time"),
     errors.ConfigurationError: (500, "The server is configured wrongly"),
