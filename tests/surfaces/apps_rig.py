@@ -179,6 +179,7 @@ class Platform:
             self.database,
             self.served.context.blobs,
             self.clock,
+            self.served.context.outbound,
             self.organisation_id,
             lease.id,
             lease.attempt,

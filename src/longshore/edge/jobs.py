@@ -17,12 +17,13 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from longshore.clock import Clock
+from longshore.edge.outbound import Outbound
 from longshore.engine import queues
 from longshore.storage import Database
 from longshore.storage.blobs import Blobs
 
 SYSTEM: Final = "system"
-"""Surface and name of the queue that system jobs wait in."""
+"""Surface of the queues that system jobs wait in, and name of the one for most of them."""
 JOB_MEMORY_S: Final = 7 * 24 * 3600.0
 """How long a finished job can be asked about; it outlives what it deleted."""
 JOB_ATTEMPTS: Final = 20
@@ -35,6 +36,7 @@ class JobContext:
     database: Database
     blobs: Blobs
     clock: Clock
+    outbound: Outbound
     organisation_id: str
     work_id: str
     attempt: int

@@ -65,6 +65,7 @@ def ensure(  # noqa: PLR0913 - one argument a setting, all by name
     timeout_s: float | None = None,
     backoff_s: float = 2.0,
     backoff_max_s: float = 300.0,
+    concurrency_max: int | None = None,
     retention_s: float | None = None,
 ) -> int:
     """Return the id of the queue, making it with these settings if it is not there."""
@@ -79,6 +80,7 @@ def ensure(  # noqa: PLR0913 - one argument a setting, all by name
         "timeout_s": timeout_s,
         "backoff_s": backoff_s,
         "backoff_max_s": backoff_max_s,
+        "concurrency_max": concurrency_max,
         "retention_s": retention_s,
         "created_us": now_us(connection),
     }

@@ -115,6 +115,7 @@ class JobRunner:
                 database=database,
                 blobs=self._context.blobs,
                 clock=self._context.clock,
+                outbound=self._context.outbound,
                 organisation_id=await database.read(works.organisation_of, lease.id),
                 work_id=lease.id,
                 attempt=lease.attempt,

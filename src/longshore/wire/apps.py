@@ -208,6 +208,14 @@ class RunKeys(Request):
     secret: dict[str, str] = {}
 
 
+class WebhookConfig(Request):
+    """Who is told when a run has ended."""
+
+    url: str | None = Field(default=None, repr=False)
+    headers: dict[str, str] | None = Field(default=None, repr=False)
+    """Sent with each delivery; may hold credentials, as the URL may."""
+
+
 class RunSettings(Request):
     """Settings of a run; `extra` keys are kept so that unusable ones can be refused by name."""
 
@@ -218,6 +226,8 @@ class RunSettings(Request):
     """`generate_post_process_pdf`: bool; other keys are kept with the run and shown again."""
     tags: list[str] | None = None
     """At most 500 characters together."""
+    webhook_config: WebhookConfig | None = Field(default=None, exclude=True)
+    """Never shown again, since its URL and headers may hold credentials."""
 
 
 class _RunInput(Request):
@@ -279,6 +289,8 @@ class Run(Answer):
     username: str | None = None
     tags: list[str] = []
     files: FileCounts | None = None
+    webhook_job_id: str | None = None
+    """(Longshore) The job that delivers to the webhook, once the run has ended."""
 
 
 class RunList(Answer):
@@ -355,12 +367,15 @@ class DeploymentRequest(BaseModel):
     output_workspace: str | None = None
     output_dir: str | None = None
     settings: RunSettings | None = None
-    """A run's own settings win over these, key by key."""
+    """A run's own settings win over these, key by key; its webhook wins as a whole."""
     retention: Retention | None = None
 
 
 class DeploymentChange(BaseModel):
-    """(Longshore) PATCH /v2/apps/deployments/{deployment_id}: keys left out stay as they are."""
+    """(Longshore) PATCH /v2/apps/deployments/{deployment_id}: keys left out stay as they are.
+
+    `settings` are replaced as a whole, but for a `webhook_config` that they leave out.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -384,6 +399,8 @@ class Deployment(Answer):
     output_workspace: str | None = None
     output_dir: str | None = None
     settings: RunSettings | None = None
+    webhook_host: str | None = None
+    """Host that is told when a run of the deployment ends."""
     retention: Retention | None = None
     created_at_ms: int
     updated_at_ms: int

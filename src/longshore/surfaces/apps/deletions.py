@@ -25,6 +25,8 @@ from longshore.wire.apps import JobState, JobStatus
 
 WHOLE: Final = "all"
 """The part of a target that is deleted in one piece."""
+ANSWERED: Final = "status_code"
+"""Key in the result of a job that delivers something: the HTTP status that the receiver gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,8 @@ def status(connection: Connection, organisation_id: str, job_id: str) -> JobStat
     output = works.outputs(connection, [job_id]).get(job_id)
     if state is JobState.COMPLETE and output is not None and output.result is not None:
         counts = json.loads(output.result) or {}
+        if ANSWERED in counts:
+            return JobStatus(state=state, message=f"Delivered; the answer was {counts[ANSWERED]}.")
         rows, objects, size = (int(counts.get(name, 0)) for name in ("rows", "objects", "bytes"))
         message = f"Deleted {rows} rows and {objects} objects of {size} bytes."
         return JobStatus(state=state, message=message, rows=rows, objects=objects, bytes=size)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -11,6 +12,7 @@ from longshore import ids
 from longshore.access import Principal
 from longshore.access.names import checked_name
 from longshore.clock import SECOND_US, to_us
+from longshore.edge.addresses import Network
 from longshore.edge.paging import Page
 from longshore.errors import InvalidRequest, NotFound
 from longshore.storage import now_us
@@ -52,9 +54,13 @@ _KEEP: Final[dict[str, Any]] = {
 
 
 def create(
-    connection: Connection, principal: Principal, request: wire.DeploymentRequest
+    connection: Connection,
+    principal: Principal,
+    request: wire.DeploymentRequest,
+    *,
+    networks: Sequence[Network] = (),
 ) -> wire.Deployment:
-    """Make a deployment.
+    """Make a deployment; its webhook may be in one of the private `networks`.
 
     Raises:
         NotFound: there is no such app or version.
@@ -81,7 +87,7 @@ def create(
             version=request.version,
             output_workspace=request.output_workspace,
             output_dir=request.output_dir,
-            settings=run_settings.checked(request.settings).text(),
+            settings=run_settings.checked(request.settings, networks).text(),
             **(_KEEP if request.retention is None else _retention(request.retention)),
             created_us=at_us,
             updated_us=at_us,
@@ -116,6 +122,8 @@ def change(
     principal: Principal,
     deployment_id: str,
     request: wire.DeploymentChange,
+    *,
+    networks: Sequence[Network] = (),
 ) -> wire.Deployment:
     """Change what the request names; a null takes a setting away. Running runs are not touched.
 
@@ -132,7 +140,7 @@ def change(
                 raise InvalidRequest("A deployment needs a name. Leave name out to keep it.")
             values["name"] = checked_name(value, "deployment")
         elif name == "settings":
-            values["settings"] = run_settings.checked(value).text()
+            values["settings"] = _changed_settings(present, value, networks)
         elif name == "retention":
             values |= _KEEP if value is None else _retention(value)
         else:
@@ -166,6 +174,8 @@ def start_run(
     principal: Principal,
     deployment_id: str,
     request: wire.DeploymentRunRequest,
+    *,
+    networks: Sequence[Network] = (),
 ) -> wire.Run:
     """Start a run of a deployment; what the request names wins over the deployment.
 
@@ -179,7 +189,7 @@ def start_run(
             "integration yet. Send batch_id or input_dir."
         )
     app = catalogue.get_app(connection, deployment.app_id)
-    own = run_settings.checked(request.settings)
+    own = run_settings.checked(request.settings, networks)
     plan = Plan(
         app=app,
         version=catalogue.find_version(connection, app, request.version or deployment.version),
@@ -209,6 +219,16 @@ def _require(connection: Connection, principal: Principal, deployment_id: str) -
     return _deployment(row)
 
 
+def _changed_settings(
+    present: Deployment, sent: wire.RunSettings | None, networks: Sequence[Network]
+) -> str:
+    """Return the new settings; a webhook that they leave out stays, for nobody can read it back."""
+    settings = run_settings.checked(sent, networks)
+    if sent is not None and "webhook_config" not in sent.model_fields_set:
+        settings = replace(settings, webhook=run_settings.load(present.settings).webhook)
+    return settings.text()
+
+
 def _check_output(principal: Principal, workspace: str | None, folder: str | None) -> None:
     """Refuse an output that every run of the deployment would fail on."""
     if workspace is not None:
@@ -226,6 +246,7 @@ def _retention(retention: wire.Retention) -> dict[str, Any]:
 
 def _shown(connection: Connection, deployment: Deployment) -> wire.Deployment:
     app = catalogue.get_app(connection, deployment.app_id)
+    settings = run_settings.load(deployment.settings)
     retention = None
     if deployment.retain_us is not None:
         retention = wire.Retention(
@@ -244,7 +265,8 @@ def _shown(connection: Connection, deployment: Deployment) -> wire.Deployment:
         version=deployment.version,
         output_workspace=deployment.output_workspace,
         output_dir=deployment.output_dir,
-        settings=run_settings.load(deployment.settings).shown(),
+        settings=settings.shown(),
+        webhook_host=None if settings.webhook is None else settings.webhook.host,
         retention=retention,
         created_at_ms=deployment.created_us // 1_000,
         updated_at_ms=deployment.updated_us // 1_000,

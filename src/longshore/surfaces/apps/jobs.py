@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, select
 
 from longshore.edge.jobs import Handler, JobContext, Pass
 from longshore.engine import artifacts, logs
-from longshore.surfaces.apps import deletions, files, finishing, retention, uploads
+from longshore.surfaces.apps import deletions, files, finishing, retention, uploads, webhooks
 from longshore.surfaces.apps.files import Gone
 from longshore.surfaces.apps.tables import batches
 
@@ -117,6 +117,8 @@ async def _totals(context: JobContext, payload: Mapping[str, Any]) -> dict[str, 
 
 HANDLERS: Final[dict[str, Handler]] = {
     "apps.finish_run": finishing.finish_run,
+    webhooks.DELIVER: webhooks.deliver,
+    webhooks.FORGET: webhooks.forget_delivery,
     "apps.delete_batch": delete_batch,
     "apps.delete_folder": delete_folder,
     "apps.delete_files": delete_files,

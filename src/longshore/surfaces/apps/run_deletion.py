@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete
 from longshore.access import Principal
 from longshore.engine import works
 from longshore.errors import Conflict, NotFound
-from longshore.surfaces.apps import batches, deletions, runs
+from longshore.surfaces.apps import batches, deletions, runs, webhooks
 from longshore.surfaces.apps.files import Gone
 from longshore.surfaces.apps.runs import Run
 from longshore.surfaces.apps.tables import app_runs, run_files
@@ -121,6 +121,9 @@ class _Deleter:
         for table, column in ((run_files, run_files.c.run_id), (app_runs, app_runs.c.id)):
             gone = self.connection.execute(delete(table).where(column == self.run_id))
             counts[table.name] = gone.rowcount
+        if self.run is not None:
+            actor = self.principal.key_name
+            counts["deliveries"] = webhooks.forget(self.connection, self.run, actor=actor)
         deletion_id = deletions.record(
             self.connection, self.principal.organisation_id, _target(self.run_id), RECORD
         )

@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from longshore import limits
+import httpx
+
+from longshore import ids, limits
+from longshore.edge import outbound
+from longshore.edge.addresses import Network
 from longshore.errors import InvalidRequest, TooLarge
-from longshore.wire.apps import RunKeys, RunSettings
+from longshore.wire.apps import RunKeys, RunSettings, WebhookConfig
 
 _PDF = "generate_post_process_pdf"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Who is told when a run has ended; nothing of it but the host is ever shown.
+
+    Attributes:
+        url: where to; may hold credentials, as the headers may.
+        headers: sent with each delivery.
+        job_id: the job that is going to deliver it; a deployment's webhook has none.
+    """
+
+    url: str = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+    job_id: str | None = None
+
+    @property
+    def host(self) -> str:
+        """Who is told, which is all that may be shown."""
+        return httpx.URL(self.url).host
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +46,13 @@ class Settings:
         keys: custom keys, any JSON values; handed to the app and echoed with results.
         runtime_config: as it was sent.
         tags: for people.
+        webhook: who is told of the end.
     """
 
     keys: dict[str, Any] = field(default_factory=dict)
     runtime_config: dict[str, Any] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
+    webhook: Webhook | None = None
 
     @property
     def generate_pdf(self) -> bool:
@@ -38,16 +65,28 @@ class Settings:
             {**base.keys, **self.keys},
             {**base.runtime_config, **self.runtime_config},
             self.tags or base.tags,
+            self.webhook or base.webhook,
         )
+
+    def for_run(self) -> Settings:
+        """Return these settings as a new run keeps them, with the id of the job to come."""
+        if self.webhook is None:
+            return self
+        return replace(self, webhook=replace(self.webhook, job_id=ids.new(ids.WORK)))
 
     def text(self) -> str:
         """Return the settings as JSON, for the database."""
-        return json.dumps(
-            {"keys": self.keys, "runtime_config": self.runtime_config, "tags": self.tags}
-        )
+        kept: dict[str, Any] = {
+            "keys": self.keys,
+            "runtime_config": self.runtime_config,
+            "tags": self.tags,
+        }
+        if self.webhook is not None:
+            kept["webhook"] = asdict(self.webhook)
+        return json.dumps(kept)
 
     def shown(self) -> RunSettings:
-        """Return the settings as the protocol words them."""
+        """Return the settings as the protocol words them, without the webhook."""
         return RunSettings(
             keys=RunKeys(custom=self.keys), runtime_config=self.runtime_config, tags=self.tags
         )
@@ -55,15 +94,22 @@ class Settings:
 
 def load(text: str) -> Settings:
     """Read settings that `Settings.text` wrote."""
-    return Settings(**json.loads(text))
+    kept = json.loads(text)
+    webhook = kept.pop("webhook", None)
+    return Settings(**kept, webhook=None if webhook is None else Webhook(**webhook))
 
 
-def checked(sent: RunSettings | None) -> Settings:
+def checked(sent: RunSettings | None, networks: Sequence[Network] = ()) -> Settings:
     """Return the settings of a request.
 
+    Args:
+        sent: what the request has under `settings`.
+        networks: private networks that a webhook may be in.
+
     Raises:
-        InvalidRequest: a setting is unknown, cannot be honoured yet, or has the wrong type.
-        TooLarge: tags or custom keys are too long.
+        InvalidRequest: a setting is unknown, cannot be honoured yet, or has the wrong type, or the
+            webhook cannot be sent to.
+        TooLarge: tags, custom keys or the webhook are too long.
     """
     if sent is None:
         return Settings()
@@ -84,21 +130,29 @@ def checked(sent: RunSettings | None) -> Settings:
             f"{limits.TAGS_CHARACTERS}. Shorten them.",
             details={"limit": limits.TAGS_CHARACTERS},
         )
-    return Settings(keys, sent.runtime_config or {}, tags)
+    return Settings(keys, sent.runtime_config or {}, tags, _webhook(sent.webhook_config, networks))
+
+
+def _webhook(sent: WebhookConfig | None, networks: Sequence[Network]) -> Webhook | None:
+    """Check what can be known of a webhook now; where its host leads is checked when it is sent."""
+    if sent is None or not (sent.url or sent.headers):
+        return None
+    if not sent.url:
+        raise InvalidRequest(
+            "settings.webhook_config has headers and no url. Send the url to be told at."
+        )
+    headers = sent.headers or {}
+    outbound.checked_url(sent.url, networks, what="settings.webhook_config.url")
+    outbound.check_headers(headers, what="settings.webhook_config.headers")
+    return Webhook(sent.url, headers)
 
 
 def _refuse_unusable(sent: RunSettings) -> None:
-    extra = sent.model_extra or {}
-    if extra.get("webhook_config"):
-        raise InvalidRequest(
-            "settings.webhook_config is not available: Longshore sends no webhooks yet. Leave it "
-            "out and poll the run's status."
-        )
-    unknown = sorted(set(extra) - {"webhook_config"})
+    unknown = sorted(sent.model_extra or {})
     if unknown:
         raise InvalidRequest(
             f"settings.{unknown[0][:80]} is not a setting of a run. Known are keys, "
-            "runtime_config and tags."
+            "runtime_config, tags and webhook_config."
         )
     if sent.keys is not None and sent.keys.secret:
         raise InvalidRequest(

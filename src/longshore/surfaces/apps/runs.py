@@ -230,6 +230,7 @@ def compose(
 def shown(connection: Connection, run: Run) -> wire.Run:
     """Return a run as the protocol shows it, with what it waits for."""
     counts = insights.group_counts(connection, run.id)
+    settings = run_settings.load(run.settings)
     return wire.Run(
         id=run.id,
         status=run.status,
@@ -246,7 +247,7 @@ def shown(connection: Connection, run: Run) -> wire.Run:
         version=run.version,
         deployment_id=run.deployment_id,
         username=run.username,
-        tags=run_settings.load(run.settings).tags,
+        tags=settings.tags,
         files=wire.FileCounts(
             submitted=counts.submitted,
             done=counts.done,
@@ -254,6 +255,7 @@ def shown(connection: Connection, run: Run) -> wire.Run:
             cancelled=counts.cancelled,
             pending=counts.pending,
         ),
+        webhook_job_id=None if settings.webhook is None or run.running else settings.webhook.job_id,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, insert
 
 from longshore import ids, limits
 from longshore.access import Principal
+from longshore.edge.addresses import Network
 from longshore.engine import works
 from longshore.engine.works import NewWork
 from longshore.errors import InvalidRequest, TooLarge
@@ -64,8 +66,14 @@ class _Input:
         return file.path[len(self.folder) + 1 :]
 
 
-def create(connection: Connection, principal: Principal, request: wire.RunRequest) -> wire.Run:
-    """Start a run of an app.
+def create(
+    connection: Connection,
+    principal: Principal,
+    request: wire.RunRequest,
+    *,
+    networks: Sequence[Network] = (),
+) -> wire.Run:
+    """Start a run of an app; its webhook may be in one of the private `networks`.
 
     Raises:
         NotFound: there is no such app, version, batch or folder for the key.
@@ -84,7 +92,7 @@ def create(connection: Connection, principal: Principal, request: wire.RunReques
     plan = Plan(
         app=app,
         version=catalogue.find_version(connection, app, request.version),
-        settings=run_settings.checked(request.settings),
+        settings=run_settings.checked(request.settings, networks),
         batch_id=request.batch_id,
         input_dir=request.input_dir,
         output_workspace=request.output_workspace,
@@ -123,7 +131,7 @@ def start(connection: Connection, principal: Principal, plan: Plan) -> wire.Run:
             output_dir=output_dir,
             output_workspace=workspace,
             username=principal.key_name,
-            settings=plan.settings.text(),
+            settings=plan.settings.for_run().text(),
             status=wire.RunStatus.RUNNING,
             finisher_id=finisher_id,
             started_us=now_us(connection),

@@ -30,6 +30,7 @@ async def create_deployment(request: Request, call: Developer) -> Response:
         deployments.create,
         call.principal,
         wanted,
+        networks=call.context.outbound.allowed,
         target=lambda made: made.id,
         render=lambda made: made,
         status=201,
@@ -58,6 +59,7 @@ async def change_deployment(deployment_id: str, request: Request, call: Develope
         call.principal,
         deployment_id,
         wanted,
+        networks=call.context.outbound.allowed,
         target=deployment_id,
         detail={"changed": sorted(wanted.model_fields_set)},
     )
@@ -91,6 +93,7 @@ async def create_deployment_run(deployment_id: str, request: Request, call: Oper
         call.principal,
         deployment_id,
         wanted,
+        networks=call.context.outbound.allowed,
         target=lambda made: made.id,
         render=lambda made: made,
         status=202,

@@ -30,6 +30,7 @@ async def create_run(request: Request, call: Operator) -> Response:
         starting.create,
         call.principal,
         wanted,
+        networks=call.context.outbound.allowed,
         target=lambda made: made.id,
         render=lambda made: made,
     )
