@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,6 @@ class Postgres:
     """A PostgreSQL server of this test alone, that can be killed and started again."""
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir()
         self._made = PostgreSQLServer(directory)
         self._server = self._made._server
         self._uri = self._made.uri
@@ -73,10 +73,12 @@ class Postgres:
 
 
 @pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[Postgres]:
-    made = Postgres(tmp_path / "pg")
-    yield made
-    made.close()
+def postgres() -> Iterator[Postgres]:
+    # Not under pytest's own directory; see `postgresql_server`.
+    with tempfile.TemporaryDirectory(prefix="longshore-") as directory:
+        made = Postgres(Path(directory, "pg"))
+        yield made
+        made.close()
 
 
 class Uploads:

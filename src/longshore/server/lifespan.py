@@ -15,7 +15,7 @@ from longshore.access import answers
 from longshore.clock import SECOND_US
 from longshore.edge.context import Context
 from longshore.engine import artifacts, janitor
-from longshore.errors import Unavailable
+from longshore.errors import CorruptData, Unavailable
 from longshore.server.jobs import JobRunner
 from longshore.server.logging import get_logger
 from longshore.surfaces.apps import jobs as apps_jobs
@@ -133,7 +133,12 @@ class Passes:
             return False
         await context.database.write(artifacts.condemn, blob_ids)
         for blob_id in blob_ids:
-            await context.blobs.delete(blob_id)
+            try:
+                await context.blobs.delete(blob_id)
+            except CorruptData as error:
+                # Somebody planted a link. What lies behind it is not ours, and must not keep the
+                # other blobs from being deleted.
+                _log.error("a blob was not deleted", blob_id=blob_id, why=error.message)
         erased = await context.database.write(artifacts.erase, blob_ids)
         _log.info("sweeper", blobs=erased)
         return len(blob_ids) == SWEEP_BLOBS
