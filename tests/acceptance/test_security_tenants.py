@@ -287,8 +287,8 @@ def test_a_run_of_ones_own_app_does_not_reach_the_files_of_another_organisation(
     registered = client.post("/longshore/v1/worker/register", json=registration).json()
     folder = world.ids["path"].rpartition("/")[0]
     for source in ({"batch_id": world.ids["batch"]}, {"input_dir": folder}):
-        body = {"app_name": "Own", "owner": "other", **source}
-        answer = world.stranger.http.post("/api/v2/apps/runs", json=body)
+        run = {"app_name": "Own", "owner": "other", **source}
+        answer = world.stranger.http.post("/api/v2/apps/runs", json=run)
         assert answer.status_code == 404, f"{source} -> {answer.status_code} {answer.text}"
         _check_silent(world, str(source), answer, *world.ids.values())
 
@@ -298,13 +298,14 @@ def test_a_run_of_ones_own_app_does_not_reach_the_files_of_another_organisation(
     line = {**held, "at_us": 1, "stream": "stdout", "text": "forged"}
     queue = {"queues": [int(world.ids["queue"])], "limit": 5}
     for worker_id in (mine, theirs):
-        for verb, body in {
+        requests: dict[str, dict[str, Any]] = {
             "claim": queue,
             "renew": {"leases": [pair]},
             "report": {"reports": [{**held, "outcome": "success", "result": {"documents": []}}]},
             "logs": {"lines": [line]},
             "leave": {},
-        }.items():
+        }
+        for verb, body in requests.items():
             what = f"{verb} as {'itself' if worker_id == mine else 'the other'}"
             answer = client.post(
                 f"/longshore/v1/worker/{verb}", json={"worker_id": worker_id, **body}
