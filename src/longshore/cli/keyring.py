@@ -90,7 +90,7 @@ def _opened(settings: Settings, *, may_make: bool) -> Iterator[Database]:
             "Start one with `longshore up`, or name its directory with --data."
         )
     credentials.make_data_directory(settings.data)
-    with credentials.locked(settings.data / credentials.LOCK, settings.data):
+    with credentials.exclusive(settings):
         database = open_database(settings.database_url)
         try:
             yield database

@@ -7,12 +7,15 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy.engine import make_url
+
 from longshore.errors import ConfigurationError
+from longshore.settings import Settings
 
 CREDENTIALS: Final = "credentials.json"
 LOCK: Final = "server.lock"
@@ -89,6 +92,19 @@ def write(directory: Path, credentials: Credentials) -> Path:
 
 
 @contextmanager
+def exclusive(settings: Settings) -> Iterator[None]:
+    """Be the only process that uses the data directory, and the SQLite file if there is one.
+
+    Raises:
+        ConfigurationError: another server holds one of them; see `locked`.
+    """
+    with ExitStack() as stack:
+        for lock in _locks(settings):
+            stack.enter_context(locked(lock))
+        yield
+
+
+@contextmanager
 def locked(lock: Path) -> Iterator[None]:
     """Keep other servers out of what the file `lock` stands for until the block is left.
 
@@ -120,3 +136,16 @@ def locked(lock: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _locks(settings: Settings) -> list[Path]:
+    """Return the files to lock: one for the data directory, one for a SQLite file wherever it is.
+
+    A SQLite file may have one server only, also when two data directories name it.
+    """
+    locks = [settings.data / LOCK]
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and url.database:
+        path = Path(url.database).resolve()
+        locks.append(path.with_name(f"{path.name}.lock"))
+    return locks

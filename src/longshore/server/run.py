@@ -17,7 +17,6 @@ from typing import Final
 
 import uvicorn
 import uvloop
-from sqlalchemy.engine import make_url
 
 from longshore.access.first import FirstKeys, first_start
 from longshore.edge.context import Context
@@ -104,8 +103,7 @@ def serve(
     faults.arm(settings.fault)
     credentials.make_data_directory(settings.data)
     with ExitStack() as stack:
-        for lock in _locks(settings):
-            stack.enter_context(credentials.locked(lock))
+        stack.enter_context(credentials.exclusive(settings))
         listener = stack.enter_context(_bound(settings.host, settings.port))
         database = open_database(settings.database_url)
         stack.callback(database.close)
@@ -276,19 +274,6 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
     finally:
         listener.close()
-
-
-def _locks(settings: Settings) -> list[Path]:
-    """Return the files to lock: one for the data directory, one for a SQLite file wherever it is.
-
-    A SQLite file may have one server only, also when two data directories name it.
-    """
-    locks = [settings.data / credentials.LOCK]
-    url = make_url(settings.database_url)
-    if url.get_backend_name() == "sqlite" and url.database:
-        path = Path(url.database).resolve()
-        locks.append(path.with_name(f"{path.name}.lock"))
-    return locks
 
 
 def _url(host: str, port: int) -> str:
