@@ -19,6 +19,7 @@ import longshore
 
 OWNER = "acceptance"
 TIMEOUT_S = 3.0
+SLOW_S = 0.03
 NAP_S = 0.02
 """So long a child waits between two looks at a marker."""
 
@@ -36,6 +37,13 @@ def _pause(seconds: float) -> None:
 def echo(file: longshore.InputFile) -> list[longshore.Document]:
     """Give back the content of the file."""
     return _document(text=file.read_bytes().decode(), process=str(os.getpid()))
+
+
+@longshore.app("Slow Echo", owner=OWNER, attempts_max=100)
+def slow_echo(file: longshore.InputFile) -> list[longshore.Document]:
+    """Give back the content of the file after a while in which it can be killed."""
+    _pause(SLOW_S)
+    return echo(file)
 
 
 @longshore.app("Behave", owner=OWNER, timeout_s=TIMEOUT_S, attempts_max=3)
