@@ -192,7 +192,7 @@ def test_a_database_that_a_server_holds_is_not_opened_beside_it(
 ) -> None:
     data = tmp_path / "data"
     credentials.make_data_directory(data)
-    with credentials.locked(data / credentials.LOCK, data):
+    with credentials.locked(data / credentials.LOCK):
         code = longshore("key", "create", "--role", "viewer", "--data", str(data))
     assert code == ExitCode.USAGE
     assert "Another server" in capsys.readouterr().err
