@@ -17,8 +17,8 @@ import secrets
 import shutil
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, core, settings
@@ -28,6 +28,7 @@ from hypothesis.stateful import (
     MultipleResults,
     RuleBasedStateMachine,
     consumes,
+    initialize,
     invariant,
     multiple,
     precondition,
@@ -46,12 +47,36 @@ from tests.conftest import KINDS, PostgreSQLServer
 from tests.storage.driving import Engine
 from tests.storage.model import FINAL_STATES, Item, Model, Tube
 
-HOLDERS = st.sampled_from(["w1", "w2", "w3"])
+HOLDERS = st.sampled_from(["w1", "w2"])
 GROUPS = ("gr_one", "gr_two")
 BACKOFF_S, BACKOFF_MAX_S = 2.0, 16.0
 RESTARTS_MAX = 2
 EXAMPLES = int(os.environ.get("LONGSHORE_TEST_EXAMPLES", "0"))
 
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be submitted."""
+
+    queue: int
+    priority: int
+    delay_s: float
+    group: str | None
+    unique_key: str | None
+    attempts_max: int
+    requires_success: bool
+
+
+PLANS = st.builds(
+    Plan,
+    queue=st.sampled_from([0, 0, 1]),
+    priority=st.integers(-1, 1),
+    delay_s=st.sampled_from([0.0, 0.0, 0.0, 5.0, 100.0]),
+    group=st.sampled_from([None, *GROUPS]),
+    unique_key=st.sampled_from([None, None, None, "a", "b"]),
+    attempts_max=st.integers(1, 3),
+    requires_success=st.booleans(),
+)
 Held = tuple[str, int, str]
 OpenAgain = Callable[[ManualClock], Database]
 
@@ -82,33 +107,35 @@ class EngineMachine(RuleBasedStateMachine):
     def now_us(self) -> int:
         return self.clock.now_us()
 
-    @rule(
-        target=items,
-        queue=st.integers(0, 1),
-        priority=st.integers(-1, 1),
-        delay_s=st.sampled_from([0.0, 0.0, 5.0, 100.0]),
-        group=st.sampled_from([None, *GROUPS]),
-        unique_key=st.sampled_from([None, None, "a", "b"]),
-        attempts_max=st.integers(1, 3),
-        requires=st.lists(items, max_size=3),
-        requires_success=st.booleans(),
-    )
-    def submit(self, queue: int, delay_s: float, requires: list[str], **given: Any) -> str:
-        queue_id = self.queue_ids[queue]
+    @initialize(target=items, plans=st.lists(PLANS, min_size=4, max_size=8))
+    def begin(self, plans: list[Plan]) -> MultipleResults[str]:
+        return multiple(*[self.submitted(plan, []) for plan in plans])
+
+    @initialize(target=leases, _after=items, holder=HOLDERS, limit=st.integers(1, 4))
+    def begin_to_work(self, holder: str, limit: int, _after: str) -> MultipleResults[Held]:
+        return self.claimed(limit, holder, 60.0, (0, 1))
+
+    @rule(target=items, plan=PLANS, requires=st.lists(items, max_size=3))
+    def submit(self, plan: Plan, requires: list[str]) -> str:
+        return self.submitted(plan, requires)
+
+    def submitted(self, plan: Plan, requires: list[str]) -> str:
+        queue_id = self.queue_ids[plan.queue]
         needed = tuple(dict.fromkeys(one for one in requires if one in self.model.items))
         new = NewWork(
-            queue_id, b"{}", delay_s=delay_s, requires=needed, group_id=given["group"],
-            **{key: value for key, value in given.items() if key != "group"},
+            queue_id, b"{}", group_id=plan.group, priority=plan.priority, delay_s=plan.delay_s,
+            unique_key=plan.unique_key, attempts_max=plan.attempts_max, requires=needed,
+            requires_success=plan.requires_success,
         )  # fmt: skip
-        known = self.model.known(queue_id, new.unique_key)
+        known = self.model.known(queue_id, plan.unique_key)
         (answer,) = self.engine.submit_all([new])
         assert answer.created == (known is None)
         if known is not None:
             assert answer.id == known
             return answer.id
         item = Item(
-            answer.id, queue_id, new.priority, self.now_us + round(delay_s * SECOND_US),
-            given["attempts_max"], given["group"], new.unique_key, needed, new.requires_success,
+            answer.id, queue_id, plan.priority, self.now_us + round(plan.delay_s * SECOND_US),
+            plan.attempts_max, plan.group, plan.unique_key, needed, plan.requires_success,
         )  # fmt: skip
         self.model.submit(item, now_us=self.now_us)
         return answer.id
@@ -123,6 +150,11 @@ class EngineMachine(RuleBasedStateMachine):
     def claim(
         self, limit: int, holder: str, lease_s: float, chosen: tuple[int, ...]
     ) -> MultipleResults[Held]:
+        return self.claimed(limit, holder, lease_s, chosen)
+
+    def claimed(
+        self, limit: int, holder: str, lease_s: float, chosen: tuple[int, ...]
+    ) -> MultipleResults[Held]:
         queue_ids = [self.queue_ids[position] for position in chosen]
         expected = self.model.next_of(queue_ids, limit, now_us=self.now_us)
         order = [item.id for item in expected]
@@ -134,8 +166,32 @@ class EngineMachine(RuleBasedStateMachine):
         return multiple(*[(item.id, item.attempt, holder) for item in expected])
 
     @rule(lease=leases, outcome=st.sampled_from(Outcome), pause_s=st.sampled_from([None, 0.0, 7.0]))
-    def finish(self, lease: Held, outcome: Outcome, pause_s: float | None) -> None:
+    def report(self, lease: Held, outcome: Outcome, pause_s: float | None) -> None:
         """Report on any lease there ever was: of now, of long ago, or for the second time."""
+        self.reported(lease, outcome, pause_s)
+
+    @rule(target=leases, outcome=st.sampled_from(Outcome), holder=HOLDERS, twice=st.booleans())
+    def work(self, outcome: Outcome, holder: str, twice: bool) -> MultipleResults[Held]:
+        """Claim and report at once, as a worker does; once more, where the answer was lost."""
+        leases = self.claimed(2, holder, 60.0, (0, 1))
+        for lease in leases.values * (2 if twice else 1):
+            self.reported(lease, outcome, None)
+        return leases
+
+    @rule(target=leases, lease=leases, outcome=st.sampled_from(Outcome))
+    def report_late(self, lease: Held, outcome: Outcome) -> MultipleResults[Held]:
+        """Sleep through the lease, take up work again, and then report on what was held before."""
+        self.time_passes_and_the_janitor_comes(61.0)
+        again = self.claimed(4, lease[2], 60.0, (0, 1))
+        self.reported(lease, outcome, None)
+        return again
+
+    @rule(lease=leases, outcome=st.sampled_from(Outcome))
+    def report_on_a_cancelled_work(self, lease: Held, outcome: Outcome) -> None:
+        self.cancel([lease[0]])
+        self.reported(lease, outcome, None)
+
+    def reported(self, lease: Held, outcome: Outcome, pause_s: float | None) -> None:
         work_id, attempt, holder = lease
         result = b'"%s attempt %d"' % (work_id.encode(), attempt)
         before = self.model.holds(*lease)
@@ -174,11 +230,15 @@ class EngineMachine(RuleBasedStateMachine):
         item.lease_until_us = self.now_us + round(lease_s * SECOND_US)
         assert [one.cancelled for one in lost] == [True] * item.cancelling
 
-    @rule(seconds=st.sampled_from([0.001, 1.0, 9.0, 11.0, 61.0, 3600.0, -1.0, -30.0, -3600.0]))
+    @rule(seconds=st.sampled_from([0.001, 5.0, 9.0, 11.0, 61.0, 3600.0, -1.0, -30.0, -3600.0]))
     def time_passes_or_jumps(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
-    @rule()
+    @rule(seconds=st.sampled_from([0.0, 5.0, 20.0, 61.0]))
+    def time_passes_and_the_janitor_comes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.tidy()
+
     def tidy(self) -> None:
         done = self.engine.tidy()
         expected = self.model.tidy(self.now_us)
@@ -205,7 +265,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.model.items.pop(work_id, None)
         self.fences.pop(work_id, None)
 
-    @rule(queue=st.integers(0, 1), held=st.booleans())
+    @rule(queue=st.integers(0, 1), held=st.sampled_from([False, False, True]))
     def hold_or_release(self, queue: int, held: bool) -> None:
         queue_id = self.queue_ids[queue]
         if held:
