@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,6 @@ from longshore.errors import (
     TooLarge,
     Unavailable,
 )
-from longshore.storage import blobs as blobs_module
 from longshore.storage.blobs import CHUNK_BYTES, Blobs, Stored, open_blobs
 
 LIMIT = 100 * 1024 * 1024
@@ -283,7 +282,8 @@ async def test_links_in_the_store_are_not_followed(directory: Path, tmp_path: Pa
     linked, outside = ids.new(ids.BLOB), tmp_path / "outside"
     (directory / linked[-2:]).mkdir()
     (directory / linked[-2:] / linked).symlink_to(secret)
-    for attempt in (whole(blobs, linked), blobs.get_range(linked, 0, 1)):
+    attempts: list[Awaitable[object]] = [whole(blobs, linked), blobs.get_range(linked, 0, 1)]
+    for attempt in attempts:
         with pytest.raises(CorruptData, match="is a link"):
             await attempt
     await blobs.delete(linked)
@@ -295,12 +295,13 @@ async def test_links_in_the_store_are_not_followed(directory: Path, tmp_path: Pa
     (outside / through).write_bytes(b"secret")
     (directory / linked[-2:]).rmdir()
     (directory / through[-2:]).symlink_to(outside, target_is_directory=True)
-    for attempt in (
+    attempts = [
         whole(blobs, through),
         blobs.get_range(through, 0, 1),
         blobs.delete(through),
         blobs.put(through, chunks(b"x"), limit_bytes=LIMIT),
-    ):
+    ]
+    for attempt in attempts:
         with pytest.raises(CorruptData, match="is a link"):
             await attempt
     assert files(outside) == [through]
@@ -331,7 +332,7 @@ async def test_a_blob_is_on_disk_before_it_is_acknowledged(
         steps.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
         fsync(descriptor)
 
-    monkeypatch.setattr(blobs_module.os, "fsync", watched)
+    monkeypatch.setattr(os, "fsync", watched)
     await open_blobs(str(directory)).put(blob_id, chunks(b"x"), limit_bytes=LIMIT)
     assert steps == [f"{blob_id}.partial", blob_id[-2:], directory.name]
 
@@ -355,11 +356,11 @@ async def test_a_disk_that_takes_no_more_is_told_from_one_that_fails(
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
-        patch.setattr(blobs_module.os, "write", refuse)
+        patch.setattr(os, "write", refuse)
         with pytest.raises(error):
             await blobs.put(blob_id, chunks(b"x"), limit_bytes=LIMIT)
     with monkeypatch.context() as patch:
-        patch.setattr(blobs_module.os, "fsync", refuse)
+        patch.setattr(os, "fsync", refuse)
         with pytest.raises(error):
             await blobs.put(blob_id, chunks(b"x"), limit_bytes=LIMIT)
     assert files(directory) == [kept]

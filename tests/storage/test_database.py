@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from sqlalchemy import Connection, text
@@ -95,7 +96,7 @@ def test_closing_finishes_what_is_under_way(database_url: str, clock: ManualCloc
 
     slow = database.submit_write(add_slowly)
     assert started.wait(timeout=30)
-    waiting = [database.submit_write(lambda c, n=n: add(c, f"w{n}")) for n in range(3)]
+    waiting = [database.submit_write(partial(add, name=f"w{n}")) for n in range(3)]
     closing = threading.Thread(target=database.close)
     closing.start()
     until(lambda: _refuses(database))

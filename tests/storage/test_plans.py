@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -185,8 +186,8 @@ def scans_works(plan: str) -> bool:
 def test_a_claim_follows_its_index_and_sorts_nothing_of_the_queue(
     filled: Engine, limit: int
 ) -> None:
-    claim = {"limit": limit, "holder": "w1", "lease_s": LEASE_S}
-    (plan,) = plans(filled, lambda c: works.claim(c, [filled.queue_id], **claim))
+    claim = partial(works.claim, limit=limit, holder="w1", lease_s=LEASE_S)
+    (plan,) = plans(filled, lambda c: claim(c, [filled.queue_id]))
     assert "ix_works_claim" in plan, plan
     assert not scans_works(plan), plan
     assert "Sort" not in plan, plan
@@ -195,18 +196,18 @@ def test_a_claim_follows_its_index_and_sorts_nothing_of_the_queue(
 
 def test_a_claim_over_several_queues_follows_the_index_of_each(filled: Engine) -> None:
     queue_ids = [filled.queue_id, filled.queue("second"), filled.queue("third")]
-    claim = {"limit": 10, "holder": "w1", "lease_s": LEASE_S}
-    (plan,) = plans(filled, lambda c: works.claim(c, queue_ids, **claim))
+    claim = partial(works.claim, limit=10, holder="w1", lease_s=LEASE_S)
+    (plan,) = plans(filled, lambda c: claim(c, queue_ids))
     assert plan.count("ix_works_claim") == 3, plan
     assert not scans_works(plan), plan
 
 
 def test_a_claim_under_a_limit_counts_live_leases_by_their_index(filled: Engine) -> None:
-    claim = {"limit": 10, "holder": "w1", "lease_s": LEASE_S}
+    claim = partial(works.claim, limit=10, holder="w1", lease_s=LEASE_S)
 
     def claim_under_a_limit(connection: Connection) -> None:
         queues.configure(connection, filled.queue_id, concurrency_max=100_000)
-        works.claim(connection, [filled.queue_id], **claim)
+        claim(connection, [filled.queue_id])
 
     count, candidates, update = plans(filled, claim_under_a_limit)
     assert re.search(r"ix_works_(running|lease)", count), count
@@ -232,8 +233,8 @@ def test_a_report_goes_by_the_key(filled: Engine, bulk: int, outcome: Outcome) -
 @pytest.mark.parametrize("bulk", [1, 100])
 def test_a_renewal_goes_by_the_key(filled: Engine, bulk: int) -> None:
     pairs = [(work_id, attempt) for work_id, attempt, _ in held(filled, bulk)]
-    renew = {"holder": "w1", "lease_s": LEASE_S}
-    for plan in plans(filled, lambda c: works.renew(c, pairs, **renew)):
+    renew = partial(works.renew, holder="w1", lease_s=LEASE_S)
+    for plan in plans(filled, lambda c: renew(c, pairs)):
         assert goes_by_key(plan, dialect=filled.database.dialect), plan
 
 

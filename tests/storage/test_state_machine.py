@@ -19,6 +19,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, core, settings
@@ -96,7 +97,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.restarts = 0
         self.fences: dict[str, int] = {}
         for name, limit in (("free", None), ("narrow", 2)):
-            given = {"backoff_s": BACKOFF_S, "backoff_max_s": BACKOFF_MAX_S}
+            given: dict[str, Any] = {"backoff_s": BACKOFF_S, "backoff_max_s": BACKOFF_MAX_S}
             if limit is not None:
                 given["concurrency_max"] = limit
             queue_id = self.engine.queue(name, **given)
@@ -396,7 +397,7 @@ def on_postgresql(server: PostgreSQLServer) -> Callable[[], OpenAgain]:
     def fresh() -> OpenAgain:
         database = open_database(url, migrate=False)
         truncate = text(f"TRUNCATE {tables} RESTART IDENTITY")
-        database.write_blocking(lambda connection: connection.execute(truncate) and None)
+        database.write_blocking(lambda connection: connection.execute(truncate).rowcount)
         database.close()
         return lambda clock: open_database(url, clock=clock, migrate=False)
 
@@ -419,8 +420,13 @@ def test_whatever_happens_the_engine_keeps_its_promises(
         fresh = on_sqlite(request.getfixturevalue("migrated_sqlite"), tmp_path)
     else:
         fresh = on_postgresql(request.getfixturevalue("postgresql_server"))
+
+    class Machine(EngineMachine):
+        def __init__(self) -> None:
+            super().__init__(fresh())
+
     run_state_machine_as_test(
-        lambda: EngineMachine(fresh()),
+        Machine,
         settings=settings(
             max_examples=EXAMPLES or {"sqlite": 60, "postgresql": 15}[kind],
             stateful_step_count=40,

@@ -290,5 +290,6 @@ def test_a_group_counts_add_up_wherever_its_works_are(engine: Engine) -> None:
         assert counts.submitted == number
         total = counts.done + counts.failed + counts.cancelled + counts.pending
         assert counts.submitted == total == sum(counts.by_state.values())
+    counts = engine.counts(group_id)
     assert (counts.done, counts.failed, counts.cancelled, counts.pending) == (1, 1, 1, 6)
     assert counts.by_state["retrying"] == 1

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from longshore.engine import endings, works
+from longshore.engine.states import TRANSITIONS
 from longshore.engine.works import Ending, Outcome
 from longshore.errors import InvalidRequest
 from tests.storage.driving import Engine
@@ -186,7 +187,7 @@ def replayed(engine: Engine, work_id: str) -> tuple[Any, Any, int]:
         assert event.attempt >= attempt, event
         assert event.attempt - attempt == (1 if event.reason == "claimed" else 0), event
         change = works.Reason(event.reason)
-        target = endings.TRANSITIONS[change].target
+        target = TRANSITIONS[change].target
         assert event.to_state == target, event
         state, attempt = event.to_state, event.attempt
     return state, engine.events(work_id)[-1].reason, attempt

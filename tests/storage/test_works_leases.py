@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Connection
 
-from longshore.engine import workers, works
+from longshore.engine import janitor, workers, works
 from longshore.engine.works import Ending, Lost, Outcome
 from longshore.storage import Database
 from tests.storage.driving import ORGANISATION, Engine
@@ -79,12 +79,10 @@ def test_a_late_report_is_refused_and_says_who_holds_the_work_now(engine: Engine
     engine.tidy()
     engine.claim(holder="w2")
     before = engine.events(work_id)
+    refused = [Lost(work_id, 1, "attempt 2 has begun since (state running, held by w2)")]
     for outcome in Outcome:
-        lost = engine.finish(work_id, outcome)
-        assert lost == [
-            Lost(work_id, 1, "attempt 2 has begun since (state running, held by w2)")
-        ], outcome
-    assert engine.renew(work_id) == lost
+        assert engine.finish(work_id, outcome) == refused, outcome
+    assert engine.renew(work_id) == refused
     assert engine.events(work_id) == before
     assert engine.finish(work_id, attempt=2, holder="w2", result=b'"second"') == []
     assert engine.see(works.outputs, [work_id])[work_id].result == b'"second"'
@@ -231,3 +229,17 @@ def test_nothing_of_a_bulk_report_is_kept_when_its_transaction_fails(
         database.write_blocking(finish_and_fail)
     assert engine.state(work_id) == "running"
     assert engine.rows()["results"] == 0
+
+
+def test_leases_get_a_grace_after_a_time_in_which_nobody_could_renew(engine: Engine) -> None:
+    short, long = engine.submit_many(2)
+    assert engine.claimed(lease_s=10) == [short]
+    assert engine.claimed(lease_s=7200) == [long]
+    engine.clock.advance(3600)  # the server was down
+    assert engine.do(janitor.resume, lease_s=60.0) == 1
+    assert engine.tidy().expired == 0
+    assert engine.renew(short) == []
+    until_us = engine.work(long).lease_until_us
+    assert until_us == engine.clock.now_us() + 3600 * 1_000_000, "a longer one is left alone"
+    engine.clock.advance(61)
+    assert engine.tidy().expired == 1
