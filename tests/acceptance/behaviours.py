@@ -39,8 +39,8 @@ def echo(file: longshore.InputFile) -> list[longshore.Document]:
     return _document(text=file.read_bytes().decode(), process=str(os.getpid()))
 
 
-@longshore.app("Slow Echo", owner=OWNER, attempts_max=100)
-def slow_echo(file: longshore.InputFile) -> list[longshore.Document]:
+@longshore.app("Dawdle", owner=OWNER, attempts_max=100)
+def dawdle(file: longshore.InputFile) -> list[longshore.Document]:
     """Give back the content of the file after a while in which it can be killed."""
     _pause(SLOW_S)
     return echo(file)

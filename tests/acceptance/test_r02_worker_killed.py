@@ -16,7 +16,7 @@ from tests.acceptance.api import User
 from tests.acceptance.conftest import Harbour, wait_for_apps
 from tests.acceptance.harness import WorkerProcess, eventually, marked
 
-APP = "Slow Echo"
+APP = "Dawdle"
 SLOTS = 2
 FILES_PER_RUN = 1_000
 
