@@ -67,6 +67,9 @@ class Command:
     def __init__(self, directory: Path, name: str, mark: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.log_path = directory / f"{name}.log"
+        # Temporary files go where the test's other files are, and away with them.
+        self.scratch = directory / f"{name}-scratch"
+        self.scratch.mkdir(exist_ok=True)
         self._mark = mark
         self._log: IO[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -97,7 +100,7 @@ class Command:
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
-            env={**inherited, **environment, MARK: self._mark},
+            env={**inherited, **environment, MARK: self._mark, "TMPDIR": str(self.scratch)},
             # A group of its own, so that what kills the test runner's group is seen to it by us.
             start_new_session=True,
         )

@@ -148,3 +148,4 @@ def test_a_killed_worker_takes_all_that_it_started_with_it(harbour: Harbour) -> 
         15.0,
         "only the server is left",
     )
+    assert not list(worker.scratch.iterdir()), "its copies of users' files are gone as well"
