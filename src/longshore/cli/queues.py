@@ -89,11 +89,16 @@ def _print_changed(queue: Queue, verb: str, *, as_json: bool) -> None:
 
 
 def _find(queues: list[Queue], wanted: str) -> Queue:
-    """Return the queue with this number or name, or the only one whose name contains the text."""
+    """Return the queue with this number, name or app's name, or the only one that contains it."""
     folded = wanted.casefold()
     exact = [queue for queue in queues if folded in (str(queue.id), queue.name.casefold())]
+    app = [
+        queue
+        for queue in queues
+        if folded == queue.name.casefold().rpartition("/")[2].partition("@")[0]
+    ]
     near = [queue for queue in queues if folded in queue.name.casefold()]
-    for fitting in (exact, near):
+    for fitting in (exact, app, near):
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
