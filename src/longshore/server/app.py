@@ -25,7 +25,7 @@ OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.js
 _DESCRIPTION: Final = (
     "Self-hosted batch work. Paths under /api/v2 (also /v2) speak the apps protocol, paths under "
     "/longshore/v1 are Longshore's own. Every request carries an API key, as "
-    "`Authorization: Bearer KEY`."
+    "the header Authorization: Bearer KEY."
 )
 _root = APIRouter(tags=["server"])
 
