@@ -66,32 +66,16 @@ POINTS = [
     for reason in SCENARIOS
     for where in (faults.BEFORE_COMMIT, faults.AFTER_COMMIT)
 ]
-EVERYDAY_ON_POSTGRESQL = {
-    Reason.SUBMITTED,
-    Reason.RELEASED,
-    Reason.CLAIMED,
-    Reason.DONE,
-    Reason.LEASE_EXPIRED,
-    Reason.CANCEL_REQUESTED,
-}
-"""The others take the same paths; `--long` takes them all."""
 
 
 def test_every_change_of_state_has_its_scenario() -> None:
     assert set(SCENARIOS) | ELSEWHERE == set(Reason)
 
 
-@pytest.fixture
-def everyday(request: pytest.FixtureRequest) -> bool:
-    return not request.config.getoption("--long", default=False)
-
-
 @pytest.mark.parametrize(("reason", "where"), POINTS)
 def test_a_server_killed_at_a_change_of_state_loses_nothing(
-    harbour: Harbour, database_url: str, reason: Reason, where: str, everyday: bool
+    harbour: Harbour, database_url: str, reason: Reason, where: str
 ) -> None:
-    if everyday and "sqlite" not in database_url and reason not in EVERYDAY_ON_POSTGRESQL:
-        pytest.skip("on PostgreSQL only with --long")
     passage = Voyage(harbour, database_url, SCENARIOS[reason])
     user = passage.sail(f"{where}:{reason}")
     invariants.check_all(user)
