@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, select
 
 from longshore.engine import dependencies, queues
 from longshore.engine.states import Reason, State
 from longshore.engine.tables import dependencies as dependencies_table
-from longshore.engine.tables import events, logs, payloads, results, works
+from longshore.engine.tables import events, is_final, logs, payloads, results, works
 from longshore.engine.tables import queues as queues_table
 from longshore.engine.transitions import Guard, Moved, move
 from longshore.errors import Conflict
@@ -26,11 +26,6 @@ _BY_WORK: Final = {
     "logs": logs.c.work_id,
     "works": works.c.id,
 }
-final_clause: Final[ColumnElement[bool]] = or_(
-    works.c.state.in_(["success", "cancelled"]),
-    and_(works.c.state == "failure", works.c.retry_us.is_(None)),
-)
-"""True of works that are over for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +129,7 @@ def _cancel(
 def _locked(connection: Connection, chosen: ColumnElement[bool]) -> Sequence[Row[*tuple[Any, ...]]]:
     """Read works that nothing else may change until this transaction ends."""
     query = (
-        select(works.c.id, works.c.attempt, works.c.state, final_clause.label("final"))
+        select(works.c.id, works.c.attempt, works.c.state, is_final(works).label("final"))
         .where(chosen)
         .order_by(works.c.id)
     )
@@ -168,7 +163,7 @@ def expired_ids(connection: Connection, *, limit: int) -> list[str]:
             works.c.group_id.is_(None),
             works.c.finished_us.is_not(None),
             works.c.finished_us <= now_us(connection) - queues_table.c.retention_s * 1_000_000,
-            final_clause,
+            is_final(works),
         )
         .limit(limit)
     )

@@ -7,11 +7,11 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Select, Text, and_, exists, or_, select
+from sqlalchemy import Connection, Select, Text, exists, select
 
 from longshore.engine import queues
 from longshore.engine.states import Reason, State
-from longshore.engine.tables import dependencies, works
+from longshore.engine.tables import dependencies, is_final, works
 from longshore.engine.transitions import Guard, Moved, move
 from longshore.errors import InvalidRequest
 from longshore.storage import now_us
@@ -136,10 +136,7 @@ def _refuse_circles(needs: Iterable[tuple[str, str]]) -> None:
 def _judge(connection: Connection, work_ids: Sequence[str]) -> tuple[set[str], set[str]]:
     """Return which works can never run, and which still have to wait."""
     required = works.alias("required")
-    final = or_(
-        required.c.state.in_([State.SUCCESS, State.CANCELLED]),
-        and_(required.c.state == State.FAILURE, required.c.retry_us.is_(None)),
-    )
+    final = is_final(required)
     of_work = dependencies.c.work_id == works.c.id
     source = dependencies.join(required, required.c.id == dependencies.c.requires_id)
     lost = (

@@ -12,13 +12,17 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Float,
     ForeignKey,
+    FromClause,
     Index,
     Integer,
     Table,
     Text,
     UniqueConstraint,
+    and_,
+    or_,
     text,
 )
 
@@ -214,3 +218,11 @@ artifacts = Table(
         sqlite_where=text("state <> 'stored'"), postgresql_where=text("state <> 'stored'"),
     ),
 )  # fmt: skip
+
+
+def is_final(table: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a row of `works`, or of an alias of it, is over for good."""
+    return or_(
+        table.c.state.in_(["success", "cancelled"]),
+        and_(table.c.state == "failure", table.c.retry_us.is_(None)),
+    )
