@@ -12,11 +12,11 @@ from longshore.cli.demo.ledger import Leftovers, Tally
 from longshore.cli.exit_codes import ExitCode
 from longshore.cli.main import main
 from longshore.errors import ConfigurationError, InvalidRequest
-from longshore.sdk.operations import Event, Work, WorkState
+from longshore.sdk.operations import Event, WorkInfo, WorkState
 
 
-def _work(number: int, state: str = "success", *, final: bool = True) -> Work:
-    return Work(
+def _work(number: int, state: str = "success", *, final: bool = True) -> WorkInfo:
+    return WorkInfo(
         id=f"wk_{number}",
         queue_id=1,
         state=WorkState(state),

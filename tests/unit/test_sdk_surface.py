@@ -20,7 +20,7 @@ EXPORTED = """
     AuditEntry Batch BatchInfo Cancelled Client Connection Counts Deletion Deployment
     DeploymentChanges DeploymentInfo Diagnosis Event FileCounts FileMetadata Hold Identity Job
     JobInfo JobState Key LogLine NewKey Node Queue Removed ResultDocument ResultField ResultFile
-    Retention Run RunFilters RunInfo RunOptions RunResults RunStatus Why Work WorkState Worker
+    Retention Run RunFilters RunInfo RunOptions RunResults RunStatus Why WorkInfo WorkState Worker
     find_connection
 """
 

@@ -30,8 +30,8 @@ from longshore.sdk.operations import (
     NewKey,
     Queue,
     Why,
-    Work,
     Worker,
+    WorkInfo,
     WorkState,
 )
 from longshore.sdk.options import DeploymentChanges, RunFilters, RunOptions
@@ -94,7 +94,7 @@ __all__ = [
     "RunResults",
     "RunStatus",
     "Why",
-    "Work",
+    "WorkInfo",
     "WorkState",
     "Worker",
     "find_connection",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from longshore import ids
-from longshore.sdk.operations import Counts, Why, Work, WorkState
+from longshore.sdk.operations import Counts, Why, WorkInfo, WorkState
 
 _REASONS_EXPLAINED = 5
 
@@ -16,11 +16,11 @@ def is_work(id: str) -> bool:  # noqa: A002
     return id.startswith(f"{ids.WORK}_")
 
 
-def to_explain(works: Iterable[Work]) -> list[Work]:
+def to_explain(works: Iterable[WorkInfo]) -> list[WorkInfo]:
     """Return one work of each (state, reason) that needs an explanation, the commonest first."""
     open_works = [work for work in works if work.state is not WorkState.SUCCESS]
     frequency = Counter((work.state, work.reason) for work in open_works)
-    first: dict[tuple[WorkState, str | None], Work] = {}
+    first: dict[tuple[WorkState, str | None], WorkInfo] = {}
     for work in open_works:
         first.setdefault((work.state, work.reason), work)
     return [first[kind] for kind, _ in frequency.most_common(_REASONS_EXPLAINED)]
@@ -28,7 +28,7 @@ def to_explain(works: Iterable[Work]) -> list[Work]:
 
 def group_why(
     id: str,  # noqa: A002
-    works: Sequence[Work],
+    works: Sequence[WorkInfo],
     counts: Counts,
     explained: Mapping[str, Why],
 ) -> Why:

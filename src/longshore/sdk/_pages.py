@@ -9,8 +9,8 @@ from longshore.sdk.operations import (
     Key,
     LogLine,
     Queue,
-    Work,
     Worker,
+    WorkInfo,
 )
 from longshore.sdk.records import BatchInfo, DeploymentInfo, Node, Record, RunInfo
 
@@ -55,7 +55,7 @@ class WorkPage(Record):
     """One page of the works of a group, with the counts of all of it."""
 
     counts: Counts
-    works: tuple[Work, ...]
+    works: tuple[WorkInfo, ...]
 
 
 class EventPage(Record):

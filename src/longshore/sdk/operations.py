@@ -23,7 +23,7 @@ class WorkState(StrEnum):
     RUNNING = "running"
     SUCCESS = "success"
     FAILURE = "failure"
-    """Tried again while attempts are left; see `Work.final`."""
+    """Tried again while attempts are left; see `WorkInfo.final`."""
     CANCELLED = "cancelled"
 
 
@@ -38,8 +38,8 @@ class Counts(Record):
     by_state: dict[str, int] = Field(default_factory=dict)
 
 
-class Work(Record):
-    """A work: the only thing that runs, such as one file of a run.
+class WorkInfo(Record):
+    """The record of a work: the only thing that runs, such as one file of a run.
 
     Attributes:
         id: the work's id.

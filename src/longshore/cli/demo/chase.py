@@ -12,7 +12,7 @@ from longshore.errors import ConfigurationError, WaitTimeout
 if TYPE_CHECKING:
     from longshore import Client
     from longshore.sdk import Run
-    from longshore.sdk.operations import Work
+    from longshore.sdk.operations import WorkInfo
 
 _LOOK_S: Final = 0.1
 _START_S: Final = 60.0
@@ -84,7 +84,7 @@ def _kill(client: Client, run: Run, worker: DemoWorker, screen: Screen) -> None:
     )
 
 
-def _held_by_newest(client: Client, works: list[Work]) -> int:
+def _held_by_newest(client: Client, works: list[WorkInfo]) -> int:
     """Count what the newest worker holds; a dead one's leases go on for a moment, too."""
     newest = next((worker.id for worker in client.workers.list()), None)
     return sum(work.state == "running" and work.worker_id == newest for work in works)

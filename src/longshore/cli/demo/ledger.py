@@ -13,7 +13,7 @@ from longshore.errors import NotFound
 if TYPE_CHECKING:
     from longshore import Client
     from longshore.sdk import RunResults
-    from longshore.sdk.operations import Event, Work
+    from longshore.sdk.operations import Event, WorkInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def read(client: Client, run_id: str, submitted: Sequence[str], results: RunResu
 
 def tally(
     submitted: Sequence[str],
-    works: Sequence[Work],
+    works: Sequence[WorkInfo],
     histories: Sequence[Sequence[Event]],
     answered: Sequence[str],
 ) -> Tally:

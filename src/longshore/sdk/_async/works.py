@@ -11,7 +11,7 @@ from longshore.sdk._calls import NATIVE, Call, creating, segment, without_none
 from longshore.sdk._explaining import group_why, is_work, to_explain
 from longshore.sdk._pages import EventPage, LogPage, WorkPage
 from longshore.sdk._waiting import async_sleep, pauses_s
-from longshore.sdk.operations import Cancelled, Counts, Event, LogLine, Why, Work
+from longshore.sdk.operations import Cancelled, Counts, Event, LogLine, Why, WorkInfo
 
 
 class AsyncWorks:
@@ -21,13 +21,13 @@ class AsyncWorks:
         """Use the client's connection."""
         self._transport = transport
 
-    async def get(self, id: str) -> Work:  # noqa: A002
+    async def get(self, id: str) -> WorkInfo:  # noqa: A002
         """Return a work as it is now.
 
         Raises:
             NotFound: there is no such work (any more).
         """
-        return await self._transport.fetch(Call("GET", _of_work(id)), Work)
+        return await self._transport.fetch(Call("GET", _of_work(id)), WorkInfo)
 
     async def events(self, id: str) -> builtins.list[Event]:  # noqa: A002
         """Return every change of a work, the oldest first.
@@ -52,7 +52,7 @@ class AsyncWorks:
         call = creating(f"{path}/cancel", without_none(why=why))
         return await self._transport.fetch(call, Cancelled)
 
-    async def list(self, group_id: str) -> builtins.list[Work]:
+    async def list(self, group_id: str) -> builtins.list[WorkInfo]:
         """Return the works of a run or group.
 
         Raises:
@@ -115,8 +115,8 @@ class AsyncWorks:
         call = Call("GET", f"{_of_work(work_id)}/logs", query=query)
         return await self._transport.fetch(call, LogPage)
 
-    async def _group(self, group_id: str) -> tuple[builtins.list[Work], Counts]:
-        works: builtins.list[Work] = []
+    async def _group(self, group_id: str) -> tuple[builtins.list[WorkInfo], Counts]:
+        works: builtins.list[WorkInfo] = []
         while True:
             query = {"limit": PAGE_ROWS, "offset": len(works)}
             call = Call("GET", f"{_of_group(group_id)}/works", query=query)

@@ -12,7 +12,7 @@ from longshore.sdk._explaining import group_why, is_work, to_explain
 from longshore.sdk._pages import EventPage, LogPage, WorkPage
 from longshore.sdk._sync.transport import Transport
 from longshore.sdk._waiting import pauses_s, sleep
-from longshore.sdk.operations import Cancelled, Counts, Event, LogLine, Why, Work
+from longshore.sdk.operations import Cancelled, Counts, Event, LogLine, Why, WorkInfo
 
 
 class Works:
@@ -22,13 +22,13 @@ class Works:
         """Use the client's connection."""
         self._transport = transport
 
-    def get(self, id: str) -> Work:  # noqa: A002
+    def get(self, id: str) -> WorkInfo:  # noqa: A002
         """Return a work as it is now.
 
         Raises:
             NotFound: there is no such work (any more).
         """
-        return self._transport.fetch(Call("GET", _of_work(id)), Work)
+        return self._transport.fetch(Call("GET", _of_work(id)), WorkInfo)
 
     def events(self, id: str) -> builtins.list[Event]:  # noqa: A002
         """Return every change of a work, the oldest first.
@@ -53,7 +53,7 @@ class Works:
         call = creating(f"{path}/cancel", without_none(why=why))
         return self._transport.fetch(call, Cancelled)
 
-    def list(self, group_id: str) -> builtins.list[Work]:
+    def list(self, group_id: str) -> builtins.list[WorkInfo]:
         """Return the works of a run or group.
 
         Raises:
@@ -115,8 +115,8 @@ class Works:
         call = Call("GET", f"{_of_work(work_id)}/logs", query=query)
         return self._transport.fetch(call, LogPage)
 
-    def _group(self, group_id: str) -> tuple[builtins.list[Work], Counts]:
-        works: builtins.list[Work] = []
+    def _group(self, group_id: str) -> tuple[builtins.list[WorkInfo], Counts]:
+        works: builtins.list[WorkInfo] = []
         while True:
             query = {"limit": PAGE_ROWS, "offset": len(works)}
             call = Call("GET", f"{_of_group(group_id)}/works", query=query)
