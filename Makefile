@@ -14,6 +14,8 @@ PYTEST_ARGS ?=
 RUNTIME := $(VENV)/.has-runtime
 COMPLETE := $(VENV)/.has-everything
 DECLARED := pyproject.toml constraints.txt
+# A published client that the tests drive and that cannot share our environment has its own.
+WORKFLOW_CLIENT := $(VENV)/clients/workflow/.is-complete
 
 # From quick to slow; a failure of one does not hide the findings of the next.
 CHECKS := lint format-check types imports tidy generated spelling docs-check
@@ -29,13 +31,13 @@ help: ## List these targets
 	@echo "Longshore: make TARGET"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-venv: $(COMPLETE) ## Make the environment in .venv, with everything for development
+venv: $(COMPLETE) $(WORKFLOW_CLIENT) ## Make the environment in .venv, with everything for development
 	@echo "==> $(VENV) is ready: . $(BIN)/activate"
 
 demo: $(RUNTIME) ## Read receipts with OCR, kill the worker three times, lose nothing, clean up
 	@$(BIN)/longshore demo receipts
 
-test: $(COMPLETE) ## Run all tests
+test: $(COMPLETE) $(WORKFLOW_CLIENT) ## Run all tests
 	@echo "==> Running the tests in $(TEST_PROCESSES) processes"
 	@$(BIN)/python -m pytest --quiet --numprocesses $(TEST_PROCESSES) --dist worksteal \
 		--durations 10 $(PYTEST_ARGS)
@@ -127,3 +129,10 @@ $(COMPLETE): $(DECLARED) | $(BIN)/python
 	@echo "==> Installing Longshore and all tools for development (a few minutes the first time)"
 	@$(INSTALL) --editable '.[postgres,ocr]' --group dev
 	@touch $(RUNTIME) $@
+
+$(WORKFLOW_CLIENT): tests/clients/requirements-workflow.txt | $(BIN)/python
+	@echo "==> Installing the published workflow client in an environment of its own (some seconds)"
+	@rm -rf "$(@D)"
+	@$(BIN)/python -m venv "$(@D)"
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --requirement $<
+	@touch $@
