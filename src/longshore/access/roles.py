@@ -58,12 +58,14 @@ class Principal:
         """Return whether the key's role includes `permission`."""
         return permission in PERMISSIONS[self.role]
 
-    def require(self, permission: Permission) -> None:
-        """Raise PermissionDenied unless the key's role includes `permission`."""
-        if not self.allows(permission):
-            able = ", ".join(role for role in Role if permission in PERMISSIONS[role])
-            raise PermissionDenied(
-                f"The key {self.key_name!r} has the role {self.role}, which does not include "
-                f"{permission!s}. Use a key with one of the roles {able}.",
-                details={"role": str(self.role), "permission": str(permission)},
-            )
+    def require(self, *permissions: Permission) -> None:
+        """Raise PermissionDenied unless the key's role includes one of `permissions`."""
+        if any(self.allows(permission) for permission in permissions):
+            return
+        able = ", ".join(role for role in Role if PERMISSIONS[role].intersection(permissions))
+        wanted = " or ".join(permissions)
+        raise PermissionDenied(
+            f"The key {self.key_name!r} has the role {self.role}, which does not include "
+            f"{wanted}. Use a key with one of the roles {able}.",
+            details={"role": str(self.role), "permission": wanted},
+        )

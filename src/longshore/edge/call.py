@@ -154,8 +154,10 @@ class Call:
         return hashlib.sha256(b"\n".join(parts)).hexdigest()
 
 
-def allow(permission: Permission) -> Callable[[Request], Awaitable[Call]]:
-    """Return the dependency that lets a request pass whose key's role includes `permission`.
+def allow(*permissions: Permission) -> Callable[[Request], Awaitable[Call]]:
+    """Return the dependency that lets a request pass whose key's role includes a permission.
+
+    Of several permissions one is enough.
 
     Raises (at request time):
         Unauthenticated: no key, a wrong one, or a wrong IB-Context.
@@ -168,7 +170,7 @@ def allow(permission: Permission) -> Callable[[Request], Awaitable[Call]]:
         check_context(principal, request.headers)
         # For the access log, which is written when the answer is out.
         request.scope["longshore.key_id"] = principal.key_id
-        principal.require(permission)
+        principal.require(*permissions)
         request_id = request.scope.get(REQUEST_ID) or ids.new(ids.REQUEST)
         return Call(principal, context, request, request_id)
 
