@@ -57,8 +57,8 @@ ATTEMPTS: Final = 100
 DEPENDENCIES_PER_WORK: Final = 2_000
 """Most works that one work may wait for."""
 
-LEASE_S: Final = 24 * 3600.0
-"""Longest lease, in seconds."""
+LEASE_S: Final = 73 * 3600.0
+"""Longest lease, in seconds; a work of a bucket may run for 72 hours."""
 
 PAUSE_MAX_S: Final = 10 * 365 * 24 * 3600.0
 """Longest delay, time limit or pause before a retry, in seconds."""

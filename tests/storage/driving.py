@@ -32,6 +32,7 @@ WORK_TABLES = {
     "results": tables.results.c.work_id,
     "dependencies": tables.dependencies.c.work_id,
     "events": tables.events.c.work_id,
+    "notices": tables.notices.c.work_id,
     "logs": tables.logs.c.work_id,
 }
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from longshore.engine import queues, works
-from longshore.engine.claims import QUEUES_PER_STATEMENT
+from longshore.engine.choosing import QUEUES_PER_STATEMENT
 from longshore.engine.works import Lease, Outcome
 from longshore.errors import InvalidRequest, NotFound
 from longshore.limits import CLAIM_WORKS, LEASE_S
@@ -33,7 +33,8 @@ def test_a_claim_leases_the_work_and_raises_its_attempt(engine: Engine) -> None:
     work_id = engine.submit(b'{"a":1}', timeout_s=5.0)
     lease = engine.claim(lease_s=20)[0]
     until_us = engine.clock.now_us() + 20_000_000
-    assert lease == Lease(work_id, 1, engine.queue_id, "apps", b'{"a":1}', until_us, 5.0)
+    at_us = engine.clock.now_us()
+    assert lease == Lease(work_id, 1, engine.queue_id, "apps", b'{"a":1}', at_us, until_us, 5.0)
     work = engine.work(work_id)
     assert (work.state, work.reason, work.worker_id) == ("running", "claimed", "w1")
     assert (work.lease_until_us, work.started_us) == (until_us, engine.clock.now_us())

@@ -29,6 +29,7 @@ def full_work(engine: Engine, **settings: str | None) -> str:
 
 
 def test_forgetting_leaves_no_row_of_a_work_in_any_table(engine: Engine) -> None:
+    engine.do(queues.configure, engine.queue_id, notices=True)
     first = full_work(engine)
     second = engine.submit(requires=(first,))
     engine.claim()

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, select
 from longshore.engine import dependencies, queues
 from longshore.engine.states import Reason, State
 from longshore.engine.tables import dependencies as dependencies_table
-from longshore.engine.tables import events, is_final, logs, payloads, results, works
+from longshore.engine.tables import events, is_final, logs, notices, payloads, results, works
 from longshore.engine.tables import queues as queues_table
 from longshore.engine.transitions import Guard, Moved, move
 from longshore.errors import Conflict
@@ -23,6 +23,7 @@ _BY_WORK: Final = {
     "results": results.c.work_id,
     "dependencies": dependencies_table.c.work_id,
     "events": events.c.work_id,
+    "notices": notices.c.work_id,
     "logs": logs.c.work_id,
     "works": works.c.id,
 }
@@ -99,6 +100,26 @@ def forget(
         # The works themselves come last: the other tables are found through them.
         counts[name] = connection.execute(delete(column.table).where(column.in_(ids))).rowcount
     return counts
+
+
+def discard(
+    connection: Connection, work_ids: Sequence[str], *, actor: str, why: str
+) -> dict[str, int]:
+    """Delete works in whatever state they are; return the rows of each table.
+
+    What depends on them is settled as if they had been cancelled; a holder of one of them learns
+    at its next word that the work does not exist any more.
+    """
+    halted = cancel(connection, work_ids, actor=actor, why=why).stopping
+    rows = _locked(connection, works.c.id.in_(halted)) if halted else ()
+    stopped = move(
+        connection,
+        Reason.CANCEL_CONFIRMED,
+        [Guard(row.id, row.attempt) for row in rows],
+        actor=actor,
+    )
+    dependencies.settle(connection, stopped, actor=actor)
+    return forget(connection, work_ids=work_ids)
 
 
 def _cancel(

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    CompoundSelect,
     Connection,
     FromClause,
     Integer,
-    Row,
     Select,
     Text,
     UpdateBase,
@@ -29,6 +26,14 @@ from sqlalchemy import (
 
 from longshore.clock import to_us
 from longshore.engine import queues
+from longshore.engine.choosing import (
+    QUEUES_PER_STATEMENT,
+    best_heads,
+    choose,
+    constant,
+    heads,
+    next_of,
+)
 from longshore.engine.states import Reason, State
 from longshore.engine.tables import payloads, works
 from longshore.engine.transitions import record
@@ -37,19 +42,17 @@ from longshore.limits import CLAIM_WORKS, LEASE_S
 from longshore.storage import now_us
 from longshore.storage.bulk import given_parameters, given_rows
 
-CANDIDATES_PER_KEYED_CLAIM = 1_000
-QUEUES_PER_STATEMENT = 50
-
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One claimed work."""
+    """One claimed work; its payload is `null` where the surface keeps it by itself."""
 
     id: str
     attempt: int
     queue_id: int
     surface: str
     payload: bytes
+    started_us: int
     lease_until_us: int
     timeout_s: float | None
 
@@ -70,9 +73,27 @@ class Lost:
 
 
 def claim(
-    connection: Connection, queue_ids: Sequence[int], *, limit: int, holder: str, lease_s: float
+    connection: Connection,
+    queue_ids: Sequence[int],
+    *,
+    limit: int,
+    holder: str,
+    lease_s: float | None,
+    grace_s: float = 0.0,
+    among: Sequence[str] | None = None,
 ) -> list[Lease]:
     """Lease up to `limit` works to `holder`: highest priority first, then oldest, over all queues.
+
+    Args:
+        connection: the transaction.
+        queue_ids: where to look; queues that are held give nothing.
+        limit: at most so many works.
+        holder: who may renew and end the attempts.
+        lease_s: length of the leases; None gives each work a lease of its own time limit, for a
+            holder that cannot renew.
+        grace_s: what such a lease is longer than the time limit.
+        among: only works of these ids, such as those that a filter has found; whichever of them
+            are not queued any more are passed over.
 
     Raises:
         InvalidRequest: `limit` or `lease_s` is out of range.
@@ -80,25 +101,30 @@ def claim(
     """
     if not 1 <= limit <= CLAIM_WORKS:
         raise InvalidRequest(f"limit is {limit}; claim 1 to {CLAIM_WORKS} works at once.")
-    if not 0 < lease_s <= LEASE_S:
+    if lease_s is not None and not 0 < lease_s <= LEASE_S:
         raise InvalidRequest(f"lease_s is {lease_s}; give a lease of up to {LEASE_S:.0f} seconds.")
     known = queues.get_many(connection, set(queue_ids))
     usable = [queue for queue in known.values() if queue.held_us is None]
     if len(usable) > QUEUES_PER_STATEMENT:
-        usable = [known[row.queue_id] for row in _best_heads(connection, usable)]
+        usable = [known[row.queue_id] for row in best_heads(connection, usable)]
     if not usable:
         return []
     at_us = now_us(connection)
-    parameters = {"now_us": at_us, "lease_until_us": at_us + to_us(lease_s), "holder": holder}
+    parameters: dict[str, Any] = {"now_us": at_us, "holder": holder} | (
+        {"grace_us": to_us(grace_s)}
+        if lease_s is None
+        else {"lease_until_us": at_us + to_us(lease_s)}
+    )
     dialect = connection.dialect.name
-    if any(queue.limited for queue in usable):
-        chosen = _choose(connection, usable, limit, at_us)
+    own_limit = lease_s is None
+    if among is not None or any(queue.limited for queue in usable):
+        chosen = choose(connection, usable, limit, at_us, among)
         if not chosen:
             return []
-        statement = _claim_given(dialect)
+        statement = _claim_given(dialect, own_limit)
         parameters |= given_parameters(dialect, [(work_id,) for work_id in chosen], 1)
     else:
-        statement = _claim_next(dialect, len(usable))
+        statement = _claim_next(dialect, len(usable), own_limit)
         parameters |= {"claim_limit": limit}
         parameters |= {f"queue_{index}": queue.id for index, queue in enumerate(usable)}
     claimed = connection.execute(statement, parameters).all()
@@ -121,8 +147,9 @@ def claim(
             attempt=row.attempt,
             queue_id=row.queue_id,
             surface=known[row.queue_id].surface,
-            payload=bodies[row.id],
-            lease_until_us=parameters["lease_until_us"],  # type: ignore[arg-type]
+            payload=bodies.get(row.id, b"null"),
+            started_us=at_us,
+            lease_until_us=row.lease_until_us,
             timeout_s=row.timeout_s,
         )
         for row in claimed
@@ -138,7 +165,7 @@ def claimable(connection: Connection, queue_ids: Iterable[int]) -> bool:
     ]
     if not usable:
         return False
-    return next(_heads(connection, usable), None) is not None
+    return next(heads(connection, usable), None) is not None
 
 
 def renew(
@@ -179,7 +206,7 @@ def grant_grace(connection: Connection, *, lease_s: float) -> int:
     until_us = now_us(connection) + to_us(lease_s)
     return connection.execute(
         update(works)
-        .where(works.c.state == _constant("running"), works.c.lease_until_us < until_us)
+        .where(works.c.state == constant("running"), works.c.lease_until_us < until_us)
         .values(lease_until_us=until_us)
     ).rowcount
 
@@ -207,109 +234,13 @@ def _fate(row: Any, attempt: int) -> str:
     return f"the attempt is over: state {row.state}, because {row.reason}"
 
 
-def _choose(
-    connection: Connection, usable: Sequence[queues.Queue], limit: int, at_us: int
-) -> list[str]:
-    """Pick works under the limits of their queues, which are derived from live leases."""
-    # On PostgreSQL two claims must not both count the same free slot.
-    queues.lock(connection, [queue.id for queue in usable if queue.limited])
-    candidates: list[Any] = []
-    for queue in usable:
-        candidates += _candidates(connection, queue, limit, at_us)
-    candidates.sort(key=lambda row: (-row.priority, row.due_us, row.id))
-    return [row.id for row in candidates[:limit]]
-
-
-def _candidates(connection: Connection, queue: queues.Queue, limit: int, at_us: int) -> list[Any]:
-    running = _running(connection, queue.id, at_us) if queue.limited else Counter()
-    if queue.concurrency_max is not None:
-        limit = min(limit, queue.concurrency_max - running.total())
-    if limit <= 0:
-        return []
-    query = _next_of(bindparam("queue_id", queue.id), works.c.concurrency_key)
-    if connection.dialect.name == "postgresql":
-        query = query.with_for_update(skip_locked=True)
-    most = queue.key_concurrency_max
-    if most is None:
-        return list(connection.execute(query.limit(limit)))
-    full = [key for key, count in running.items() if key is not None and count >= most]
-    if full:
-        key = works.c.concurrency_key
-        query = query.where(key.is_(None) | key.not_in(full))
-    chosen = []
-    for row in connection.execute(query.limit(max(limit, CANDIDATES_PER_KEYED_CLAIM))):
-        if row.concurrency_key is not None:
-            if running[row.concurrency_key] >= most:
-                continue
-            running[row.concurrency_key] += 1
-        chosen.append(row)
-        if len(chosen) == limit:
-            break
-    return chosen
-
-
-def _running(connection: Connection, queue_id: int, at_us: int) -> Counter[str | None]:
-    """Count the live leases of a queue by concurrency key; a lease that is over frees its slot."""
-    rows = connection.execute(
-        select(works.c.concurrency_key, func.count())
-        .where(
-            works.c.queue_id == queue_id,
-            works.c.state == literal("running"),
-            works.c.lease_until_us > at_us,
-        )
-        .group_by(works.c.concurrency_key)
-    )
-    return Counter(dict(rows.all()))
-
-
-def _next_of(queue_id: Any, *more: Any) -> Select[Any]:
-    # `state = 'queued'` is written out: SQLite uses a partial index only for a constant.
-    return (
-        select(works.c.id, works.c.priority, works.c.due_us, *more)
-        .where(works.c.queue_id == queue_id, works.c.state == _constant("queued"))
-        .order_by(works.c.priority.desc(), works.c.due_us, works.c.id)
-    )
-
-
-def _constant(value: str) -> Any:
-    return literal(value, literal_execute=True)
-
-
-def _best_heads(connection: Connection, usable: Sequence[queues.Queue]) -> list[Row[Any]]:
-    """Find the queues whose first works come first, as many as one statement can name."""
-    heads = list(_heads(connection, [queue.id for queue in usable]))
-    heads.sort(key=lambda row: (-row.priority, row.due_us, row.id))
-    return heads[:QUEUES_PER_STATEMENT]
-
-
-def _heads(connection: Connection, queue_ids: Sequence[int]) -> Iterator[Row[Any]]:
-    """Look at the first work of each queue that has one."""
-    for start in range(0, len(queue_ids), QUEUES_PER_STATEMENT):
-        some = queue_ids[start : start + QUEUES_PER_STATEMENT]
-        parameters = {f"queue_{index}": queue_id for index, queue_id in enumerate(some)}
-        yield from connection.execute(_first_of(len(some)), parameters)
-
-
 @cache
-def _first_of(queue_count: int) -> CompoundSelect[Any]:
-    # In the order of the claim index: without it, PostgreSQL may take a full queue for the whole
-    # table and, once the works are finished, read all of them.
-    heads = [
-        _next_of(bindparam(f"queue_{index}", type_=BigInteger), works.c.queue_id)
-        .limit(1)
-        .subquery(f"head_{index}")
-        for index in range(queue_count)
-    ]
-    return union_all(*[select(head) for head in heads])
-
-
-@cache
-def _claim_next(dialect: str, queue_count: int) -> UpdateBase:
+def _claim_next(dialect: str, queue_count: int, own_limit: bool) -> UpdateBase:
     """Return the claim of the next works of so many queues without limits."""
     limit: Any = bindparam("claim_limit", type_=Integer)
     arms = []
     for index in range(queue_count):
-        arm = _next_of(bindparam(f"queue_{index}", type_=BigInteger)).limit(limit)
+        arm = next_of(bindparam(f"queue_{index}", type_=BigInteger)).limit(limit)
         if dialect == "postgresql":
             # Rows are locked in a CTE: a bare `IN (SELECT ... LIMIT)` can be evaluated again and
             # claim more than the limit.
@@ -317,7 +248,7 @@ def _claim_next(dialect: str, queue_count: int) -> UpdateBase:
         else:
             arms.append(arm.subquery(f"arm_{index}"))  # type: ignore[arg-type]
     if queue_count == 1:
-        return _claiming(arms[0])
+        return _claiming(arms[0], own_limit)
     merged = union_all(*[select(arm.c.id, arm.c.priority, arm.c.due_us) for arm in arms]).subquery(
         "merged"
     )
@@ -326,15 +257,23 @@ def _claim_next(dialect: str, queue_count: int) -> UpdateBase:
         .order_by(merged.c.priority.desc(), merged.c.due_us, merged.c.id)
         .limit(limit)
     )
-    return _claiming(chosen.cte("chosen") if dialect == "postgresql" else chosen.subquery("chosen"))
+    named = chosen.cte("chosen") if dialect == "postgresql" else chosen.subquery("chosen")
+    return _claiming(named, own_limit)
 
 
 @cache
-def _claim_given(dialect: str) -> UpdateBase:
-    return _claiming(given_rows(dialect, id=Text))
+def _claim_given(dialect: str, own_limit: bool) -> UpdateBase:
+    return _claiming(given_rows(dialect, id=Text), own_limit)
 
 
-def _claiming(chosen: FromClause) -> UpdateBase:
+def _claiming(chosen: FromClause, own_limit: bool) -> UpdateBase:
+    at_us = bindparam("now_us", type_=BigInteger)
+    until_us: Any = bindparam("lease_until_us", type_=BigInteger)
+    if own_limit:
+        length_s = func.coalesce(works.c.timeout_s, literal(LEASE_S))
+        until_us = (
+            at_us + bindparam("grace_us", type_=BigInteger) + cast(length_s * 1_000_000, BigInteger)
+        )
     return (
         update(works)
         .where(works.c.id.in_(select(chosen.c.id)), works.c.state.concat("") == literal("queued"))
@@ -343,8 +282,8 @@ def _claiming(chosen: FromClause) -> UpdateBase:
             reason=str(Reason.CLAIMED),
             attempt=works.c.attempt + 1,
             worker_id=bindparam("holder", type_=Text),
-            lease_until_us=bindparam("lease_until_us", type_=BigInteger),
-            started_us=bindparam("now_us", type_=BigInteger),
+            lease_until_us=until_us,
+            started_us=at_us,
         )
         .returning(
             works.c.id,
@@ -353,6 +292,7 @@ def _claiming(chosen: FromClause) -> UpdateBase:
             works.c.priority,
             works.c.due_us,
             works.c.timeout_s,
+            works.c.lease_until_us,
         )
     )
 

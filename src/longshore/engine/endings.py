@@ -6,12 +6,12 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, select
 
 from longshore.clock import to_us
-from longshore.engine import dependencies, queues
+from longshore.engine import dependencies, notices, queues
 from longshore.engine.claims import Lost, explain_lost
 from longshore.engine.states import OUTCOME_REASONS, TRANSITIONS, Outcome, Reason, State
 from longshore.engine.tables import events, results, works
@@ -22,13 +22,18 @@ from longshore.limits import PAUSE_MAX_S
 from longshore.storage import now_us
 from longshore.storage.bulk import insert_rows
 
+LEASE_OVER: Final = "the lease ended without a renewal"
+_GIVEN_UP: Final = (
+    works.c.id, works.c.queue_id, works.c.attempt, works.c.reason, works.c.worker_id,
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
     """What the holder of an attempt reports.
 
     Attributes:
-        result: JSON text as UTF-8 bytes, for a success.
+        result: JSON text as UTF-8 bytes, for a success; None where the surface keeps it by itself.
         error: JSON text as UTF-8 bytes saying why it did not succeed.
         retry_delay_s: pause before the next attempt in seconds, where user code asked for one.
     """
@@ -36,7 +41,7 @@ class Ending:
     work_id: str
     attempt: int
     outcome: Outcome
-    result: bytes | None = None
+    result: bytes | None = b"null"
     error: bytes | None = None
     retry_delay_s: float | None = None
 
@@ -68,7 +73,7 @@ def finish(connection: Connection, endings: Sequence[Ending], *, holder: str) ->
 def expire(connection: Connection, *, limit: int, actor: str = "janitor") -> int:
     """End the attempts whose lease is over; return how many."""
     over = (
-        select(works.c.id, works.c.attempt, works.c.reason, works.c.worker_id)
+        select(*_GIVEN_UP)
         # Only what runs has a lease. Naming the state would let the planner take the index of
         # running works by queue, and walk and sort all of them.
         .where(works.c.lease_until_us <= now_us(connection))
@@ -76,15 +81,25 @@ def expire(connection: Connection, *, limit: int, actor: str = "janitor") -> int
         .limit(limit)
     )
     rows = connection.execute(_locked(connection, over, skip=True)).all()
-    return _give_up(
-        connection, rows, Reason.LEASE_EXPIRED, "the lease ended without a renewal", actor=actor
+    return _give_up(connection, rows, Reason.LEASE_EXPIRED, LEASE_OVER, actor=actor)
+
+
+def expire_given(connection: Connection, work_ids: Sequence[str], *, actor: str) -> int:
+    """End the attempts of those of `work_ids` that are running, whatever their lease says.
+
+    For a caller that has a rule of its own for when an attempt has taken too long.
+    """
+    given = select(*_GIVEN_UP).where(
+        works.c.id.in_(work_ids), works.c.state.concat("") == "running"
     )
+    rows = connection.execute(_locked(connection, given, skip=True)).all()
+    return _give_up(connection, rows, Reason.LEASE_EXPIRED, LEASE_OVER, actor=actor)
 
 
 def abandon(connection: Connection, holder: str, *, actor: str, why: str) -> int:
     """End all attempts of a holder that was seen to die; return how many."""
     held = (
-        select(works.c.id, works.c.attempt, works.c.reason, works.c.worker_id)
+        select(*_GIVEN_UP)
         .where(works.c.state == "running", works.c.worker_id == holder)
         .order_by(works.c.id)
     )
@@ -104,6 +119,20 @@ def retry(connection: Connection, *, limit: int, actor: str = "janitor") -> int:
         connection, Reason.RETRIED, [Guard(row.id, row.attempt) for row in rows], actor=actor
     )
     queues.wake(connection, (row.queue_id for row in moved))
+    return len(moved)
+
+
+def retry_given(connection: Connection, work_ids: Sequence[str], *, actor: str) -> int:
+    """Queue those of `work_ids` that failed and have attempts left, whenever they were due."""
+    rows = connection.execute(
+        select(works.c.id, works.c.attempt).where(
+            works.c.id.in_(work_ids), works.c.retry_us.is_not(None)
+        )
+    ).all()
+    moved = move(
+        connection, Reason.RETRIED, [Guard(row.id, row.attempt) for row in rows], actor=actor
+    )
+    queues.wake(connection, sorted({row.queue_id for row in moved}))
     return len(moved)
 
 
@@ -142,7 +171,9 @@ def _end(
     if outcome is Outcome.SUCCESS:
         bodies = {ending.work_id: ending.result for ending in endings}
         rows = [
-            (row.work_id, row.attempt, (bodies[row.work_id] or b"null").decode()) for row in moved
+            (row.work_id, row.attempt, result.decode())
+            for row in moved
+            if (result := bodies[row.work_id]) is not None
         ]
         # A work that was reopened has a result of its earlier attempt.
         insert_rows(
@@ -242,9 +273,15 @@ def _give_up(
 ) -> int:
     stopped = [Guard(row.id, row.attempt) for row in rows if row.reason == Reason.CANCEL_REQUESTED]
     at_us = now_us(connection)
-    # The lease was the pause: the next attempt may begin at once.
+    known = queues.get_many(connection, {row.queue_id for row in rows})
+    # The lease was the pause, unless the queue wants another: the next attempt may begin at once.
     others = [
-        Guard(row.id, row.attempt, at_us, _detail(row.worker_id, why))
+        Guard(
+            row.id,
+            row.attempt,
+            at_us + to_us(known[row.queue_id].expired_pause_s),
+            _detail(row.worker_id, why),
+        )
         for row in rows
         if row.reason != Reason.CANCEL_REQUESTED
     ]
@@ -262,8 +299,9 @@ def _follow(connection: Connection, moved: Sequence[Moved], *, actor: str) -> No
     """Do what follows from attempts that ended: wake the queues, settle the dependents."""
     if not moved:
         return
-    freed = {row.queue_id for row in moved}
-    limited = [queue.id for queue in queues.get_many(connection, freed).values() if queue.limited]
+    known = queues.get_many(connection, {row.queue_id for row in moved})
+    limited = [queue.id for queue in known.values() if queue.limited]
     back = {row.queue_id for row in moved if row.state is State.QUEUED}
     queues.wake(connection, sorted(back.union(limited)))
+    notices.tell(connection, [row for row in moved if known[row.queue_id].notices])
     dependencies.settle(connection, moved, actor=actor)

@@ -28,6 +28,8 @@ class Queue:
         concurrency_max: most works that run at once, or None.
         key_concurrency_max: most works with one concurrency key that run at once, or None.
         retention_s: how long a finished work without a group is kept, or None for ever.
+        expired_pause_s: pause before the next attempt when a lease ended by itself.
+        notices: whether each end of an attempt is told to whoever follows (engine.notices).
         held_us: since when nothing may be claimed from it, or None.
     """
 
@@ -42,6 +44,8 @@ class Queue:
     concurrency_max: int | None
     key_concurrency_max: int | None
     retention_s: float | None
+    expired_pause_s: float
+    notices: bool
     held_us: int | None
     held_by: str | None
     held_why: str | None
@@ -52,6 +56,7 @@ class Queue:
         return self.concurrency_max is not None or self.key_concurrency_max is not None
 
 
+_NEEDED = ("attempts_max", "backoff_s", "backoff_max_s", "expired_pause_s", "notices")
 _COLUMNS = [queues.c[name] for name in Queue.__dataclass_fields__]
 
 
@@ -67,6 +72,8 @@ def ensure(  # noqa: PLR0913 - one argument a setting, all by name
     backoff_max_s: float = 300.0,
     concurrency_max: int | None = None,
     retention_s: float | None = None,
+    expired_pause_s: float = 0.0,
+    notices: bool = False,
 ) -> int:
     """Return the id of the queue, making it with these settings if it is not there."""
     found = find(connection, organisation_id, surface, name)
@@ -82,6 +89,8 @@ def ensure(  # noqa: PLR0913 - one argument a setting, all by name
         "backoff_max_s": backoff_max_s,
         "concurrency_max": concurrency_max,
         "retention_s": retention_s,
+        "expired_pause_s": expired_pause_s,
+        "notices": notices,
         "created_us": now_us(connection),
     }
     try:
@@ -184,7 +193,7 @@ def configure(connection: Connection, queue_id: int, **changes: float | None) ->
     """
     allowed = {
         "attempts_max", "timeout_s", "backoff_s", "backoff_max_s", "concurrency_max",
-        "key_concurrency_max", "retention_s",
+        "key_concurrency_max", "retention_s", "expired_pause_s", "notices",
     }  # fmt: skip
     for name, value in changes.items():
         if name not in allowed:
@@ -193,7 +202,7 @@ def configure(connection: Connection, queue_id: int, **changes: float | None) ->
             )
         if value is not None and value < (1 if name == "attempts_max" else 0):
             raise InvalidRequest(f"{name} is {value}; it cannot be that small.")
-        if value is None and name in ("attempts_max", "backoff_s", "backoff_max_s"):
+        if value is None and name in _NEEDED:
             raise InvalidRequest(f"{name} needs a value.")
     get(connection, queue_id)
     if changes:

@@ -32,7 +32,8 @@ class NewWork:
 
     Attributes:
         queue_id: where it waits for a holder.
-        payload: JSON text as UTF-8 bytes; stored and handed out as it is.
+        payload: JSON text as UTF-8 bytes, stored and handed out as it is; None where the surface
+            keeps what the work is about by itself.
         id: an id from longshore.ids, made unless given.
         group_id: what it is counted, cancelled and deleted with.
         priority: higher ones are claimed first.
@@ -46,7 +47,7 @@ class NewWork:
     """
 
     queue_id: int
-    payload: bytes
+    payload: bytes | None
     id: str | None = None
     group_id: str | None = None
     priority: int = 0
@@ -121,7 +122,7 @@ def _insert(
         connection,
         payloads,
         ("work_id", "payload"),
-        [(work_id, work.payload.decode()) for work_id, work in fresh],
+        [(work_id, work.payload.decode()) for work_id, work in fresh if work.payload is not None],
     )
     for reason in set(reasons.values()):
         transitions.record(

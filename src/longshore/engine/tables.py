@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
+    false,
     or_,
     text,
 )
@@ -48,6 +49,8 @@ queues = Table(
     Column("concurrency_max", Integer),
     Column("key_concurrency_max", Integer),
     Column("retention_s", Float),
+    Column("expired_pause_s", Float, nullable=False, server_default="0"),
+    Column("notices", Boolean, nullable=False, server_default=false()),
     Column("held_us", BigInteger),
     Column("held_by", Text),
     Column("held_why", Text),
@@ -165,6 +168,21 @@ events = Table(
     Column("detail", Text),
     Index("ix_events_work_id", "work_id"),
     Index("ix_events_at_us", "at_us"),
+)
+
+# Word of attempts that ended, for whoever follows a queue: written with the change itself and
+# erased with what the follower made of it, so that neither is lost or done twice.
+notices = Table(
+    "notices",
+    metadata,
+    Column("seq", Identity64, primary_key=True, autoincrement=True),
+    Column("work_id", Text, nullable=False),
+    Column("queue_id", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("final", Boolean, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
 )
 
 workers = Table(

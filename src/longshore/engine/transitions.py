@@ -60,6 +60,7 @@ class Moved:
     queue_id: int
     attempt: int
     state: State
+    reason: Reason
     final: bool
 
 
@@ -109,7 +110,14 @@ def move(
         )
         ended = change.target in ENDED
         moved.extend(
-            Moved(row.id, row.queue_id, row.attempt, change.target, ended and row.retry_us is None)
+            Moved(
+                row.id,
+                row.queue_id,
+                row.attempt,
+                change.target,
+                reason,
+                ended and row.retry_us is None,
+            )
             for row in result
         )
     return moved

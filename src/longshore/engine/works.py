@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from longshore.engine.cancellation import Cancelled, cancel, cancel_group, forget, reopen
+from longshore.engine.amendments import Amendment, amend
+from longshore.engine.cancellation import (
+    Cancelled,
+    cancel,
+    cancel_group,
+    discard,
+    forget,
+    reopen,
+)
 from longshore.engine.claims import Lease, Lost, claim, claimable, renew
-from longshore.engine.endings import Ending, finish
+from longshore.engine.endings import Ending, expire_given, finish, retry_given
 from longshore.engine.reading import (
     Event,
     Output,
@@ -21,6 +29,7 @@ from longshore.engine.states import Outcome, Reason, State
 from longshore.engine.submission import NewWork, Submitted, submit
 
 __all__ = [
+    "Amendment",
     "Cancelled",
     "Ending",
     "Event",
@@ -33,11 +42,14 @@ __all__ = [
     "State",
     "Submitted",
     "Work",
+    "amend",
     "cancel",
     "cancel_group",
     "claim",
     "claimable",
+    "discard",
     "events",
+    "expire_given",
     "finish",
     "forget",
     "get",
@@ -48,5 +60,6 @@ __all__ = [
     "payload",
     "renew",
     "reopen",
+    "retry_given",
     "submit",
 ]
