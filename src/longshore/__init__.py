@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from longshore import webhooks
     from longshore.errors import LongshoreError, Reject, RetryLater
     from longshore.sdk import AsyncClient, Client
     from longshore.worker.documents import Document, Field, InputFile, Page
@@ -44,11 +45,14 @@ __all__ = [
     "__version__",
     "app",
     "setup",
+    "webhooks",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for."""
+    if name == "webhooks":
+        return importlib.import_module("longshore.webhooks")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'longshore' has no attribute {name!r}")

@@ -18,6 +18,8 @@
     │   └── DeliveryFailed        another server did not take what was sent to it
     ├── ServerUnreachable         (client) no answer from the address
     ├── WaitTimeout               (client) the thing waited for is not finished in time
+    ├── WebhookRefused            (receiver) a webhook message that cannot be trusted
+    │   └── WebhookReplayed       (receiver) a webhook message that was accepted before
     ├── ConfigurationError        a setting, an app module or a command line cannot be used
     └── WorkControl               raised by user code inside a worker to steer the engine
         ├── RetryLater            fail this attempt, try again after a stated delay
@@ -163,6 +165,18 @@ class WaitTimeout(LongshoreError):
     """What was waited for did not finish within the time given."""
 
     code = "wait_timeout"
+
+
+class WebhookRefused(LongshoreError):
+    """A webhook message is unsigned, forged, or of another time; see longshore.webhooks."""
+
+    code = "webhook_refused"
+
+
+class WebhookReplayed(WebhookRefused):
+    """A webhook message that was accepted before; answer 2xx and do nothing."""
+
+    code = "webhook_replayed"
 
 
 class ConfigurationError(LongshoreError):

@@ -9,7 +9,12 @@ import httpx
 
 from longshore import errors
 
-_NOT_FROM_A_SERVER: Final = (errors.WorkControl, errors.ServerUnreachable, errors.WaitTimeout)
+_NOT_FROM_A_SERVER: Final = (
+    errors.WorkControl,
+    errors.ServerUnreachable,
+    errors.WaitTimeout,
+    errors.WebhookRefused,
+)
 """Raised in the client or in user code only; a server's answer never becomes one of these."""
 
 _BY_STATUS: Final[dict[int, type[errors.LongshoreError]]] = {

@@ -44,6 +44,8 @@ TABLE: Final[dict[type[LongshoreError], tuple[int, str]]] = {
     errors.DeliveryFailed: (502, "Another server did not take it"),
     errors.ServerUnreachable: (502, "Another server cannot be reached"),
     errors.WaitTimeout: (504, "Not finished in time"),
+    errors.WebhookRefused: (400, "The webhook message cannot be trusted"),
+    errors.WebhookReplayed: (409, "The webhook message was accepted before"),
     errors.ConfigurationError: (500, "The server is configured wrongly"),
     errors.WorkControl: (500, "The server failed"),
     errors.RetryLater: (500, "The server failed"),
