@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DATA_DIRECTORY = ".longshore"
@@ -60,6 +60,11 @@ class Settings(BaseSettings):
         default=(),
         description="Private networks that webhooks may be sent to, with commas in between, such as "
         "127.0.0.0/8,::1/128 for a receiver on this machine; without it only public addresses.",
+    )
+    slack_webhook_url: SecretStr | None = Field(
+        default=None,
+        description="Address that works are told to Slack at, an incoming webhook of Slack or of "
+        "what understands the same; without it no work is told there.",
     )
 
     fault: str | None = Field(

@@ -1,4 +1,4 @@
-"""Tables of organisations, keys, the audit log and kept answers."""
+"""Tables of organisations, keys, the audit log, kept answers and secrets of webhooks."""
 
 from __future__ import annotations
 
@@ -88,4 +88,13 @@ answers = Table(
     Column("body", LargeBinary, nullable=False),
     Column("created_us", BigInteger, nullable=False),
     Index(None, "created_us"),
+)
+
+webhook_secrets = Table(
+    "webhook_secrets",
+    metadata,
+    Column("organisation_id", Text, ForeignKey("organisations.id"), primary_key=True),
+    # JSON list, newest first; see longshore.edge.secrets.
+    Column("secrets", Text, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
 )

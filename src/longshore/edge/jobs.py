@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from longshore.clock import Clock
@@ -40,6 +41,8 @@ class JobContext:
     organisation_id: str
     work_id: str
     attempt: int
+    slack_url: SecretStr | None = None
+    """Where messages to Slack go, as the operator has set it."""
 
 
 Handler = Callable[[JobContext, dict[str, Any]], Awaitable[dict[str, int]]]

@@ -17,7 +17,7 @@ from longshore.server import metrics, pages, problems
 from longshore.server.health import Health
 from longshore.server.lifespan import lifespan
 from longshore.server.middleware import PathGuard, RequestLog, UnreadBody
-from longshore.server.native import NATIVE, about, keys, queues, worker, works
+from longshore.server.native import NATIVE, about, keys, queues, webhooks, worker, works
 from longshore.surfaces.apps.routes import router as apps_router
 
 OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
@@ -49,8 +49,8 @@ def create_app(context: Context) -> FastAPI:
     app.state.health = Health(context)
     app.state.metrics = metrics.Metrics()
     app.include_router(_root)
-    for router in (works.router, queues.router, keys.router, about.router, worker.router):
-        app.include_router(router, prefix=NATIVE)
+    for part in (works, queues, keys, about, worker, webhooks):
+        app.include_router(part.router, prefix=NATIVE)
     app.include_router(apps_router, prefix="/api")
     # The same without /api, for clients whose root has none; the reference shows them once.
     app.include_router(apps_router, include_in_schema=False)

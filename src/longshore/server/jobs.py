@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -43,8 +43,21 @@ class _Running:
 class JobRunner:
     """Claims system jobs of all organisations and runs a few of them at a time."""
 
-    def __init__(self, context: Context, handlers: Mapping[str, Handler], metrics: Metrics) -> None:
-        """Run the jobs that `handlers` names."""
+    def __init__(
+        self,
+        context: Context,
+        handlers: Mapping[str, Handler],
+        metrics: Metrics,
+        *,
+        slots: int = SLOTS,
+        serves: Callable[[str], bool] | None = None,
+    ) -> None:
+        """Run the jobs that `handlers` names, `slots` at a time.
+
+        With `serves`, only those in queues whose name it says yes to.
+        """
+        self._slots = slots
+        self._serves = serves
         self._context = context
         self._handlers = handlers
         self._metrics = metrics
@@ -71,10 +84,14 @@ class JobRunner:
     async def _serve(self) -> None:
         """Claim what there is, then wait until there may be more, or room for more."""
         database = self._context.database
-        queue_ids = [queue.id for queue in await database.read(queues.of_surface, SYSTEM)]
+        queue_ids = [
+            queue.id
+            for queue in await database.read(queues.of_surface, SYSTEM)
+            if self._serves is None or self._serves(queue.name)
+        ]
         with self._context.wakeups.listen(queue_ids) as bell:
             self._bell = bell
-            free = SLOTS - len(self._running)
+            free = self._slots - len(self._running)
             if free and queue_ids and await database.read(works.claimable, queue_ids):
                 leases = await database.write(
                     works.claim,
@@ -119,6 +136,7 @@ class JobRunner:
                 organisation_id=await database.read(works.organisation_of, lease.id),
                 work_id=lease.id,
                 attempt=lease.attempt,
+                slack_url=self._context.settings.slack_webhook_url,
             )
             counts = await handler(job, payload)
         except Exception as error:  # noqa: BLE001 - logged, and kept with the attempt

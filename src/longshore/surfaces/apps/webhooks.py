@@ -1,34 +1,24 @@
 """Telling a receiver that a run has ended (protocol §3.6): a job that is tried until it is taken.
 
-The job carries all that it needs, so that it can be delivered when the run's record is gone. It
-waits in a queue of its own: a receiver that lets every delivery hang must not hold up the jobs
-that finish runs and delete things. What it carries may hold credentials and is never shown.
+The job carries all that it needs, so that it can be delivered when the run's record is gone. What
+it carries may hold credentials and is never shown.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from longshore.clock import SECOND_US
-from longshore.edge.jobs import JOB_MEMORY_S, SYSTEM, JobContext
-from longshore.engine import queues, works
-from longshore.engine.works import NewWork
-from longshore.errors import DeliveryFailed
-from longshore.limits import WEBHOOK_ATTEMPTS
+from longshore.edge import secrets, webhooks
+from longshore.edge.jobs import JobContext
+from longshore.engine import works
 from longshore.surfaces.apps import deletions, run_settings
 from longshore.surfaces.apps.runs import Run
 from longshore.wire.apps import RunStatus
 
 DELIVER: Final = "apps.deliver_webhook"
 FORGET: Final = "apps.forget_delivery"
-QUEUE: Final = "webhooks"
-BACKOFF_S: Final = 30.0
-"""Pause before the second try, about; it doubles, so that the eighth comes within 64 minutes."""
-CONCURRENCY: Final = 2
-"""Deliveries of one organisation that are under way at once."""
 
 
 def submit(connection: Connection, run: Run) -> None:
@@ -42,7 +32,8 @@ def submit(connection: Connection, run: Run) -> None:
         "headers": webhook.headers,
         "body": message(run),
     }
-    work = NewWork(_queue(connection, run.organisation_id), _encode(payload), id=webhook.job_id)
+    queue_id = webhooks.queue(connection, run.organisation_id)
+    work = webhooks.delivery(queue_id, webhook.host, payload, work_id=webhook.job_id)
     works.submit(connection, [work], actor="apps.finish_run")
 
 
@@ -60,24 +51,18 @@ def message(run: Run) -> dict[str, str]:
 
 
 async def deliver(context: JobContext, payload: dict[str, Any]) -> dict[str, int]:
-    """Send it once. A try whose answer was lost is repeated, with the same `webhook-id`.
+    """Send it once, signed with the organisation's secret.
 
     Raises:
-        DeliveryFailed: the receiver cannot be reached, or did not answer with 2xx.
-        InvalidRequest: the URL may not be called (any more).
+        DeliveryFailed, Reject, InvalidRequest: as `longshore.edge.webhooks.send` does.
     """
-    headers = {
-        **payload["headers"],
-        "webhook-id": context.work_id,
-        "webhook-timestamp": str(context.clock.now_us() // SECOND_US),
-    }
-    answer = await context.outbound.post(payload["url"], _encode(payload["body"]), headers)
-    if not 200 <= answer.status < 300:
-        redirect = " Redirects are not followed." if 300 <= answer.status < 400 else ""
-        raise DeliveryFailed(
-            f"The receiver answered {answer.status}, and only 2xx means that it took the "
-            f"message.{redirect}"
-        )
+    known = await context.database.read(secrets.find_of_organisation, context.organisation_id)
+    if known is None:
+        known = await context.database.write(secrets.of_organisation, context.organisation_id)
+    valid = known.valid(context.clock.now_us())
+    answer = await webhooks.send(
+        context, payload["url"], payload["body"], valid, payload["headers"]
+    )
     return {deletions.ANSWERED: answer.status}
 
 
@@ -104,21 +89,3 @@ async def forget_delivery(context: JobContext, payload: dict[str, Any]) -> dict[
     work_ids = [str(payload["work_id"])]
     gone = await context.database.write(works.forget, work_ids=work_ids)
     return {"rows": sum(gone.values()), "objects": 0, "bytes": 0}
-
-
-def _queue(connection: Connection, organisation_id: str) -> int:
-    return queues.ensure(
-        connection,
-        organisation_id=organisation_id,
-        surface=SYSTEM,
-        name=QUEUE,
-        attempts_max=WEBHOOK_ATTEMPTS,
-        backoff_s=BACKOFF_S,
-        backoff_max_s=3600.0,
-        concurrency_max=CONCURRENCY,
-        retention_s=JOB_MEMORY_S,
-    )
-
-
-def _encode(value: Any) -> bytes:
-    return json.dumps(value).encode()
