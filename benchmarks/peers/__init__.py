@@ -1,0 +1,1 @@
+"""The systems that benchmarks/buckets.py measures Longshore against, one module each."""
