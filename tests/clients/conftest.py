@@ -1,9 +1,9 @@
-"""Real servers for the published clients: `longshore up` with a worker beside it."""
+"""Real servers for the published clients: `longshore up`, with a worker beside it for apps."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,14 @@ from typing import Any
 import httpx
 import pytest
 from aihub import AIHub
+from sqlalchemy import Connection
 
+from longshore.access import keys, organisations
+from longshore.access.roles import Role
+from longshore.storage import open_database
 from tests.acceptance.harness import Server, eventually, kill_marked
+from tests.clients.workflow_client import Console, Workspace
+from tests.conftest import KINDS
 
 READING_APP = Path(__file__).with_name("reading_app.py")
 SETTINGS = {"LONGSHORE_RETENTION_INTERVAL_S": "0.2", "LONGSHORE_JANITOR_INTERVAL_S": "0.1"}
@@ -110,3 +116,104 @@ def hub(longshore_server: Server) -> Hub:
 
     eventually(offered, FINISH_S, "the worker offers its app")
     return found
+
+
+ORGANISATIONS = 300
+"""More than there are tests of the workflow client; each has an organisation to itself."""
+IMPATIENT = {
+    "LONGSHORE_JANITOR_INTERVAL_S": "0.1",
+    "LONGSHORE_BUCKET_GRACE_S": "0.2",
+    "LONGSHORE_BUCKET_PAUSE_S": "0.2",
+}
+"""Leases end as soon as a work's time is over, and failed works are soon tried again."""
+
+
+@dataclass
+class BucketServer:
+    """A running server, and the keys of organisations that have nothing yet."""
+
+    server: Server
+    keys: list[str]
+
+    @classmethod
+    def start(
+        cls,
+        data: Path,
+        mark: str,
+        database: str | None,
+        *,
+        fault: str | None = None,
+        **settings: str,
+    ) -> BucketServer:
+        server = Server(data, mark, database=database, settings=settings)
+        data.mkdir(parents=True)
+        made = cls(server, _keys_of_new_organisations(server.database))
+        server.start(fault=fault)
+        return made
+
+    def workspace(self, home: Path) -> Workspace:
+        """Return the home of a user in an organisation of its own."""
+        return Workspace.make(home, self.server.url, self.keys.pop())
+
+
+def _keys_of_new_organisations(url: str) -> list[str]:
+    def make(connection: Connection) -> list[str]:
+        organisations.ensure_first(connection)
+        made = []
+        for number in range(ORGANISATIONS):
+            organisation = organisations.ensure(connection, f"tests-{number}")
+            made.append(keys.create(connection, organisation.id, name="t", role=Role.ADMIN)[1])
+        return made
+
+    opened = open_database(url)
+    try:
+        return opened.write_blocking(make)
+    finally:
+        opened.close()
+
+
+StartServer = Callable[..., BucketServer]
+
+
+@pytest.fixture(scope="session")
+def bucket_servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, mark: str
+) -> Iterator[StartServer]:
+    """Servers by database and settings; each starts when it is first asked for."""
+    started: dict[str, BucketServer] = {}
+
+    def get(kind: str, **settings: str) -> BucketServer:
+        name = f"{kind}-{'-'.join(settings) or 'default'}"
+        if name not in started:
+            data = tmp_path_factory.mktemp("buckets") / "data"
+            database = None
+            if kind == "postgresql":
+                database = request.getfixturevalue("postgresql_server").new_database()
+            started[name] = BucketServer.start(data, mark, database, **settings)
+        return started[name]
+
+    yield get
+    for made in started.values():
+        made.server.stop()
+        made.server.close()
+    unforeseen = [line for made in started.values() for line in made.server.unforeseen()]
+    assert not unforeseen, "\n".join(unforeseen)
+
+
+@pytest.fixture(params=KINDS)
+def bucket_server(request: pytest.FixtureRequest, bucket_servers: StartServer) -> BucketServer:
+    """A server on each database that leaves the audits to the client for as long as it may."""
+    return bucket_servers(request.param)
+
+
+@pytest.fixture
+def workspace(bucket_server: BucketServer, tmp_path: Path) -> Workspace:
+    """The home of a user of the workflow client, in an organisation that has nothing yet."""
+    return bucket_server.workspace(tmp_path / "home")
+
+
+@pytest.fixture
+def console(workspace: Workspace, tmp_path: Path) -> Iterator[Console]:
+    """A process of the workflow client."""
+    with Console(workspace, tmp_path / "console.log") as made:
+        yield made
