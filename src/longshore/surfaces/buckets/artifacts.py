@@ -70,6 +70,19 @@ class Gone:
     objects: int = 0
     size_bytes: int = 0
 
+    def __add__(self, other: Gone) -> Gone:
+        """Return both together."""
+        return Gone(
+            self.rows + other.rows,
+            self.objects + other.objects,
+            self.size_bytes + other.size_bytes,
+        )
+
+
+def paths(value: Any) -> list[str]:
+    """Return the texts among what a document holds as its products or plots."""
+    return [path for path in value if isinstance(path, str)] if isinstance(value, list) else []
+
 
 def register(
     connection: Connection,
