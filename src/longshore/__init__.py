@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from longshore import webhooks
     from longshore.errors import LongshoreError, Reject, RetryLater
-    from longshore.sdk import AsyncClient, Client
+    from longshore.sdk import AsyncClient, AsyncWork, Client, Work
     from longshore.worker.documents import Document, Field, InputFile, Page
-    from longshore.worker.registry import app, setup
+    from longshore.worker.registry import app, function, setup
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "AsyncClient": "longshore.sdk",
+    "AsyncWork": "longshore.sdk",
     "Client": "longshore.sdk",
     "Document": "longshore.worker.documents",
     "Field": "longshore.worker.documents",
@@ -28,12 +29,15 @@ _HOMES = {
     "Page": "longshore.worker.documents",
     "Reject": "longshore.errors",
     "RetryLater": "longshore.errors",
+    "Work": "longshore.sdk",
     "app": "longshore.worker.registry",
+    "function": "longshore.worker.registry",
     "setup": "longshore.worker.registry",
 }
 
 __all__ = [
     "AsyncClient",
+    "AsyncWork",
     "Client",
     "Document",
     "Field",
@@ -42,8 +46,10 @@ __all__ = [
     "Page",
     "Reject",
     "RetryLater",
+    "Work",
     "__version__",
     "app",
+    "function",
     "setup",
     "webhooks",
 ]

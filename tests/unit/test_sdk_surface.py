@@ -16,12 +16,14 @@ from longshore import sdk
 ROOT = Path(__file__).resolve().parents[2]
 
 EXPORTED = """
-    App AppVersion AsyncBatch AsyncClient AsyncDeletion AsyncDeployment AsyncJob AsyncRun
-    AuditEntry Batch BatchInfo Cancelled Client Connection Counts Deletion Deployment
-    DeploymentChanges DeploymentInfo Diagnosis Event FileCounts FileMetadata Hold Identity Job
-    JobInfo JobState Key LogLine NewKey Node Queue Removed ResultDocument ResultField ResultFile
-    Retention Run RunFilters RunInfo RunOptions RunResults RunStatus Why WorkInfo WorkState Worker
-    find_connection
+    Action ActionInfo App AppVersion Artifact AsyncAction AsyncBatch AsyncBuckets AsyncClient
+    AsyncDeletion AsyncDeployment AsyncHeartbeat AsyncJob AsyncResults AsyncRun AsyncWork
+    AuditEntry Batch BatchInfo BucketChanges BucketSettings Buckets Cancelled Client Connection
+    Counts Deletion Deployment DeploymentChanges DeploymentInfo Diagnosis Event FileCounts
+    FileMetadata Heartbeat Hold Identity Job JobInfo JobState Key LogLine NewKey Node Queue
+    Removed ResultDocument ResultField ResultFile Results Retention Run RunFilters RunInfo
+    RunOptions RunResults RunStatus Why Work WorkArchive WorkConfig WorkInfo WorkNotify
+    WorkSlack WorkState Worker find_connection
 """
 
 PROGRAM = """
@@ -79,7 +81,13 @@ def test_the_package_gives_the_clients() -> None:
     assert longshore.AsyncClient is sdk.AsyncClient
 
 
-@pytest.mark.parametrize("name", ["Client", "Batch", "Run", "Job", "Deletion", "Deployment"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Client", "Batch", "Run", "Job", "Deletion", "Deployment"),
+        *("Buckets", "Results", "Work", "Action", "Heartbeat"),
+    ],
+)
 def test_both_colours_have_the_same_members_and_parameters(name: str) -> None:
     blocking = dict(_members(getattr(sdk, name)))
     waiting = dict(_members(getattr(sdk, f"Async{name}")))

@@ -7,16 +7,27 @@ needs no network (`results`, `records`, `options` and the private modules) is sh
 from __future__ import annotations
 
 from longshore.sdk._async.batches import AsyncBatch
+from longshore.sdk._async.buckets import AsyncBuckets
+from longshore.sdk._async.buckets_actions import AsyncAction
+from longshore.sdk._async.buckets_heartbeat import AsyncHeartbeat
+from longshore.sdk._async.buckets_results import AsyncResults
+from longshore.sdk._async.buckets_work import AsyncWork
 from longshore.sdk._async.client import AsyncClient
 from longshore.sdk._async.deployments import AsyncDeployment
 from longshore.sdk._async.jobs import AsyncDeletion, AsyncJob
 from longshore.sdk._async.runs import AsyncRun
 from longshore.sdk._connection import Connection, find_connection
 from longshore.sdk._sync.batches import Batch
+from longshore.sdk._sync.buckets import Buckets
+from longshore.sdk._sync.buckets_actions import Action
+from longshore.sdk._sync.buckets_heartbeat import Heartbeat
+from longshore.sdk._sync.buckets_results import Results
+from longshore.sdk._sync.buckets_work import Work
 from longshore.sdk._sync.client import Client
 from longshore.sdk._sync.deployments import Deployment
 from longshore.sdk._sync.jobs import Deletion, Job
 from longshore.sdk._sync.runs import Run
+from longshore.sdk.buckets import ActionInfo, Artifact, BucketChanges, BucketSettings
 from longshore.sdk.operations import (
     AuditEntry,
     Cancelled,
@@ -46,20 +57,32 @@ from longshore.sdk.records import (
 )
 from longshore.sdk.results import RunResults
 from longshore.wire.apps import App, AppVersion, FileCounts, JobState, Retention, RunStatus
+from longshore.wire.buckets import WorkArchive, WorkConfig, WorkNotify, WorkSlack
 from longshore.wire.results import ResultDocument, ResultField, ResultFile
 
 __all__ = [
+    "Action",
+    "ActionInfo",
     "App",
     "AppVersion",
+    "Artifact",
+    "AsyncAction",
     "AsyncBatch",
+    "AsyncBuckets",
     "AsyncClient",
     "AsyncDeletion",
     "AsyncDeployment",
+    "AsyncHeartbeat",
     "AsyncJob",
+    "AsyncResults",
     "AsyncRun",
+    "AsyncWork",
     "AuditEntry",
     "Batch",
     "BatchInfo",
+    "BucketChanges",
+    "BucketSettings",
+    "Buckets",
     "Cancelled",
     "Client",
     "Connection",
@@ -72,6 +95,7 @@ __all__ = [
     "Event",
     "FileCounts",
     "FileMetadata",
+    "Heartbeat",
     "Hold",
     "Identity",
     "Job",
@@ -86,6 +110,7 @@ __all__ = [
     "ResultDocument",
     "ResultField",
     "ResultFile",
+    "Results",
     "Retention",
     "Run",
     "RunFilters",
@@ -94,7 +119,12 @@ __all__ = [
     "RunResults",
     "RunStatus",
     "Why",
+    "Work",
+    "WorkArchive",
+    "WorkConfig",
     "WorkInfo",
+    "WorkNotify",
+    "WorkSlack",
     "WorkState",
     "Worker",
     "find_connection",

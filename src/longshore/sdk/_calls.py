@@ -15,6 +15,8 @@ from longshore.sdk._sources import Slice
 
 APPS = "/api/v2"
 NATIVE = "/longshore/v1"
+BUCKETS = "/buckets"
+RESULTS = "/results"
 
 Query = Mapping[str, str | int | float | bool | list[str] | None]
 _SAFE_TO_REPEAT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
@@ -29,6 +31,7 @@ class Call:
         path: path below the server's address, already percent-encoded.
         query: query values; those that are None are left out, lists are repeated.
         json: a JSON body, or None.
+        encoded: a JSON body that is encoded already, instead of `json`.
         content: a raw body, or None; it can be read again for another attempt.
         headers: further headers.
         patience_s: seconds that the answer may take beyond the client's own timeout.
@@ -38,6 +41,7 @@ class Call:
     path: str
     query: Query | None = None
     json: Any = None
+    encoded: bytes | None = None
     content: Slice | None = None
     headers: Mapping[str, str] | None = None
     patience_s: float = 0.0
@@ -56,10 +60,25 @@ class Call:
         } or None
 
 
-def creating(path: str, json: Any = None, *, patience_s: float = 0.0) -> Call:
+def creating(
+    path: str,
+    json: Any = None,
+    *,
+    encoded: bytes | None = None,
+    query: Query | None = None,
+    patience_s: float = 0.0,
+) -> Call:
     """Describe a POST that may be sent again: it carries a fresh Idempotency-Key."""
     headers = {"Idempotency-Key": ids.new("ik")}
-    return Call("POST", path, json=json, headers=headers, patience_s=patience_s)
+    return Call(
+        "POST",
+        path,
+        query=query,
+        json=json,
+        encoded=encoded,
+        headers=headers,
+        patience_s=patience_s,
+    )
 
 
 def segment(text: str | int) -> str:

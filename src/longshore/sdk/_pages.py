@@ -98,3 +98,18 @@ class AuditPage(Record):
     """One page of the audit log."""
 
     entries: tuple[AuditEntry, ...]
+
+
+class LostLeaseEntry(Record):
+    """A lease that was not renewed."""
+
+    id: str
+    attempt: int
+    reason: str | None = None
+    cancelled: bool = False
+
+
+class RenewalAnswer(Record):
+    """What a renewal of leases could not renew."""
+
+    lost: tuple[LostLeaseEntry, ...] = ()

@@ -13,6 +13,8 @@ from longshore.limits import PAGE_ROWS
 from longshore.sdk._async.administration import AsyncKeys, AsyncQueues, AsyncWorkers
 from longshore.sdk._async.apps import AsyncApps
 from longshore.sdk._async.batches import AsyncBatch, AsyncBatches
+from longshore.sdk._async.buckets import AsyncBuckets
+from longshore.sdk._async.buckets_results import AsyncResults
 from longshore.sdk._async.deployments import AsyncDeployments
 from longshore.sdk._async.files import AsyncFiles
 from longshore.sdk._async.inputs import check_one_input, new_batch
@@ -48,6 +50,8 @@ class AsyncClient:
 
     Attributes:
         url: address of the server.
+        buckets: works that programs deposit and withdraw.
+        results: the finished works that have left their buckets.
         apps: the catalogue of apps.
         batches: sets of input files.
         runs: runs of apps.
@@ -96,6 +100,8 @@ class AsyncClient:
             transport=transport,
         )
         self.url: Final = self._transport.url
+        self.buckets: Final = AsyncBuckets(self._transport)
+        self.results: Final = AsyncResults(self._transport)
         self.apps: Final = AsyncApps(self._transport)
         self.batches: Final = AsyncBatches(self._transport)
         self.runs: Final = AsyncRuns(self._transport)

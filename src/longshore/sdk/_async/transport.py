@@ -52,6 +52,7 @@ class AsyncTransport:
         if context is not None:
             headers["IB-Context"] = context
         self.url: Final = connection.url
+        self.version: Final = longshore.__version__
         self._timeout_s = timeout_s
         self._attempts = retries + 1
         self._http = httpx.AsyncClient(
@@ -162,7 +163,9 @@ class AsyncTransport:
     def _request(self, call: Call) -> dict[str, Any]:
         """Return the arguments of httpx for one attempt at a request."""
         headers = dict(call.headers or {})
-        content = None
+        content: Any = call.encoded
+        if call.encoded is not None:
+            headers["Content-Type"] = "application/json"
         if call.content is not None:
             headers["Content-Length"] = str(call.content.length)
             headers["Content-Type"] = "application/octet-stream"

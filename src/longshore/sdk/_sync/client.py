@@ -18,6 +18,8 @@ from longshore.sdk._sources import FilePaths
 from longshore.sdk._sync.administration import Keys, Queues, Workers
 from longshore.sdk._sync.apps import Apps
 from longshore.sdk._sync.batches import Batch, Batches
+from longshore.sdk._sync.buckets import Buckets
+from longshore.sdk._sync.buckets_results import Results
 from longshore.sdk._sync.deployments import Deployments
 from longshore.sdk._sync.files import Files
 from longshore.sdk._sync.inputs import check_one_input, new_batch
@@ -49,6 +51,8 @@ class Client:
 
     Attributes:
         url: address of the server.
+        buckets: works that programs deposit and withdraw.
+        results: the finished works that have left their buckets.
         apps: the catalogue of apps.
         batches: sets of input files.
         runs: runs of apps.
@@ -97,6 +101,8 @@ class Client:
             transport=transport,
         )
         self.url: Final = self._transport.url
+        self.buckets: Final = Buckets(self._transport)
+        self.results: Final = Results(self._transport)
         self.apps: Final = Apps(self._transport)
         self.batches: Final = Batches(self._transport)
         self.runs: Final = Runs(self._transport)
