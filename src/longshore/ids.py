@@ -7,8 +7,8 @@ database, on the wire, in logs and in blob keys; nothing converts it.
 
 from __future__ import annotations
 
-import base64
 import secrets
+from typing import Final
 
 import uuid_utils
 
@@ -25,13 +25,26 @@ DEPLOYMENT = "dp"
 SESSION = "us"
 PART = "pt"
 REQUEST = "rq"
+WEBHOOK = "hk"
+
+
+# The extended-hex alphabet keeps the order of the bytes; the standard base32 one does not.
+_ALPHABET: Final = "0123456789abcdefghijklmnopqrstuv"
+_PAIRS: Final = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 
 
 def new(kind: str) -> str:
     """Return a new id of the given kind, such as `wk_06a3...` (29 characters)."""
-    # The extended-hex alphabet keeps the order of the bytes; the standard base32 one does not.
-    encoded = base64.b32hexencode(uuid_utils.uuid7().bytes).decode("ascii")
-    return f"{kind}_{encoded.rstrip('=').lower()}"
+    # Ten bits, two letters, at a time: ids are made by the thousand, and the general base32 of
+    # the standard library takes three times as long. Two zero bits fill up the last letter.
+    bits = uuid_utils.uuid7().int << 2
+    return (
+        f"{kind}_{_PAIRS[bits >> 120]}{_PAIRS[bits >> 110 & 1023]}{_PAIRS[bits >> 100 & 1023]}"
+        f"{_PAIRS[bits >> 90 & 1023]}{_PAIRS[bits >> 80 & 1023]}{_PAIRS[bits >> 70 & 1023]}"
+        f"{_PAIRS[bits >> 60 & 1023]}{_PAIRS[bits >> 50 & 1023]}{_PAIRS[bits >> 40 & 1023]}"
+        f"{_PAIRS[bits >> 30 & 1023]}{_PAIRS[bits >> 20 & 1023]}{_PAIRS[bits >> 10 & 1023]}"
+        f"{_PAIRS[bits & 1023]}"
+    )
 
 
 def secret() -> str:

@@ -60,6 +60,27 @@ DEPENDENCIES_PER_WORK: Final = 2_000
 LEASE_S: Final = 73 * 3600.0
 """Longest lease, in seconds; a work of a bucket may run for 72 hours."""
 
+BUCKETS_BODY_BYTES: Final = 64 * MIB
+"""Largest body of a deposit or update of works; a work with results may have several MB."""
+
+DOCUMENT_BYTES: Final = 16 * MIB
+"""Largest single work, with its results."""
+
+DEPOSIT_WORKS: Final = 10_000
+"""Most works in one deposit, update or deletion, and named by id in one action."""
+
+BUCKETS_PER_WITHDRAW: Final = 50
+"""Most buckets that one withdrawal names."""
+
+VIEW_WORKS: Final = 50_000
+"""Most works in one answer of a view; a limit of null gives so many."""
+
+VIEW_BYTES: Final = 256 * MIB
+"""Size of the works in one answer of a view, all together."""
+
+AUDIT_WORKS: Final = 10_000
+"""Most works that one call of the audit changes; what is left is for the next."""
+
 PAUSE_MAX_S: Final = 10 * 365 * 24 * 3600.0
 """Longest delay, time limit or pause before a retry, in seconds."""
 
@@ -71,6 +92,9 @@ LOG_LINES_PER_ATTEMPT: Final = 10_000
 
 ERROR_CHARACTERS: Final = 16_384
 """Longest error text and traceback kept with an attempt."""
+
+COMMAND_OUTPUT_BYTES: Final = MIB
+"""How much of each stream of a command is kept in its results: the beginning and the end."""
 
 IDEMPOTENCY_KEY_CHARACTERS: Final = 255
 """Longest Idempotency-Key header."""
@@ -107,3 +131,48 @@ OUTBOUND_S: Final = 10.0
 
 WEBHOOK_ATTEMPTS: Final = 8
 """How often a delivery to a webhook is tried in all."""
+
+WEBHOOKS: Final = 50
+"""Most webhooks for the buckets of an organisation."""
+
+NOTICE_FIELD_BYTES: Final = 8 * 1024
+"""Largest field of a work that a webhook is told, as JSON; a larger one is left out."""
+
+SLACK_TEXT_CHARACTERS: Final = 4_000
+"""Longest text of a message to Slack; the rest of it is cut."""
+
+SLACK_BLOCKS_BYTES: Final = 32 * 1024
+"""Largest `notify.slack.blocks` that is sent, as JSON."""
+
+SLACK_ANSWER_BYTES: Final = 500
+"""Most that is kept of what Slack answers."""
+
+BUCKET_ARCHIVE_AFTER_S: Final = 24 * 3600.0
+"""How long a finished work stays in its bucket unless the bucket says otherwise, in seconds."""
+
+QUERY_DEPTH: Final = 6
+"""Deepest nesting of objects in a filter of bucket works."""
+
+QUERY_TERMS: Final = 100
+"""Most tests, logical operators and compared fields in one filter."""
+
+QUERY_VALUES: Final = 10_000
+"""Most values in all lists and objects that one filter compares with."""
+
+QUERY_BYTES: Final = 512 * 1024
+"""Longest filter, as JSON in UTF-8."""
+
+QUERY_PATH_STEPS: Final = 10
+"""Most names in one dotted path of a filter, a projection or a sort."""
+
+SORT_FIELDS: Final = 8
+"""Most fields that one listing is sorted by."""
+
+PROJECTION_FIELDS: Final = 100
+"""Most fields that one projection names."""
+
+REGEX_CHARACTERS: Final = 200
+"""Longest regular expression in a filter."""
+
+REGEX_TEXT_CHARACTERS: Final = 10_000
+"""How much of a text a regular expression looks at: its first characters."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -12,10 +12,13 @@ from longshore.storage import Database
 
 _QUEUE: Final = "queue:"
 _EVERYTHING: Final = "*"
+NOTICES: Final = "notices"
+"""Topic of the ends of attempts that somebody follows (`longshore.engine.notices`)."""
+_HEARD: Final = (_QUEUE, _EVERYTHING, NOTICES)
 
 
 class Bell:
-    """Rings when there may be work in one of the queues that it listens to."""
+    """Rings when there may be something to do on one of the topics that it listens to."""
 
     def __init__(self) -> None:
         """Begin silent."""
@@ -49,7 +52,7 @@ class Wakeups:
     def __init__(self, database: Database) -> None:
         """Listen to `database` from the first waiter on."""
         self._database = database
-        self._bells: defaultdict[int, set[Bell]] = defaultdict(set)
+        self._bells: defaultdict[str, set[Bell]] = defaultdict(set)
         self._unsubscribe: Callable[[], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._released = False
@@ -57,20 +60,25 @@ class Wakeups:
     @contextmanager
     def listen(self, queue_ids: Iterable[int]) -> Iterator[Bell]:
         """Give a bell that rings for these queues until the block is left."""
+        with self.listen_to([f"{_QUEUE}{queue_id}" for queue_id in queue_ids]) as bell:
+            yield bell
+
+    @contextmanager
+    def listen_to(self, topics: Sequence[str]) -> Iterator[Bell]:
+        """Give a bell that rings for these topics: those of queues, or `NOTICES`."""
         self._start()
         bell = Bell()
         if self._released:
             bell.ring()
-        wanted = tuple(queue_ids)
-        for queue_id in wanted:
-            self._bells[queue_id].add(bell)
+        for topic in topics:
+            self._bells[topic].add(bell)
         try:
             yield bell
         finally:
-            for queue_id in wanted:
-                self._bells[queue_id].discard(bell)
-                if not self._bells[queue_id]:
-                    del self._bells[queue_id]
+            for topic in topics:
+                self._bells[topic].discard(bell)
+                if not self._bells[topic]:
+                    del self._bells[topic]
 
     async def wait(self, queue_ids: Iterable[int], timeout_s: float) -> bool:
         """Wait for news of these queues; True as soon as there is some, False after `timeout_s`."""
@@ -96,7 +104,7 @@ class Wakeups:
     def _heard(self, topic: str) -> None:
         # In a thread of the database: only pass it on.
         loop = self._loop
-        if loop is not None and not loop.is_closed() and topic.startswith((_QUEUE, _EVERYTHING)):
+        if loop is not None and not loop.is_closed() and topic.startswith(_HEARD):
             loop.call_soon_threadsafe(self._ring, topic)
 
     def _ring(self, topic: str) -> None:
@@ -105,5 +113,5 @@ class Wakeups:
                 for bell in bells:
                     bell.ring()
             return
-        for bell in self._bells.get(int(topic.removeprefix(_QUEUE)), ()):
+        for bell in self._bells.get(topic, ()):
             bell.ring()
