@@ -25,7 +25,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from longshore.clock import Clock
 from longshore.errors import ConfigurationError, DiskFull, LongshoreError, Unavailable
-from longshore.storage import faults
+from longshore.storage import automaton, faults
 from longshore.storage.database import Database, Effects, enter
 
 T = TypeVar("T")
@@ -198,6 +198,7 @@ def _writer_engine(path: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
+        _add_functions(connection)
         for pragma in (
             "busy_timeout=5000",
             "auto_vacuum=INCREMENTAL",  # must come before the first table
@@ -241,6 +242,7 @@ def _reader_engine(path: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None
+        _add_functions(connection)
         connection.execute("PRAGMA query_only=ON")
         connection.execute("PRAGMA busy_timeout=5000")
 
@@ -249,6 +251,11 @@ def _reader_engine(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _add_functions(connection: sqlite3.Connection) -> None:
+    # SQLite has no regular expressions; a filter of bucket works may ask for one.
+    connection.create_function("longshore_matches", 3, automaton.matches, deterministic=True)
 
 
 def _translate(error: BaseException) -> BaseException:

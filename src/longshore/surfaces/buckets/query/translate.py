@@ -1,0 +1,192 @@
+"""From the tree to SQL, for both databases: what differs between them is in their nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import ColumnElement, and_, case, false, or_, true
+
+from longshore.surfaces.buckets.query.columns import ColumnNode
+from longshore.surfaces.buckets.query.comparing import (
+    Comparable,
+    compared,
+    of_constant,
+    of_node,
+    truth,
+)
+from longshore.surfaces.buckets.query.dialect import Dialect
+from longshore.surfaces.buckets.query.fields import Fields
+from longshore.surfaces.buckets.query.nodes import Node, negated
+from longshore.surfaces.buckets.query.postgresql import PostgreSQLDialect
+from longshore.surfaces.buckets.query.sqlite import SQLiteDialect
+from longshore.surfaces.buckets.query.tree import (
+    And,
+    AnyElement,
+    Compare,
+    Condition,
+    Constant,
+    Field,
+    FieldValue,
+    Filter,
+    Not,
+    Operand,
+    Or,
+    Path,
+    Test,
+    Truth,
+    conjuncts,
+)
+
+DIALECTS: Final[dict[str, Dialect]] = {
+    "sqlite": SQLiteDialect(),
+    "postgresql": PostgreSQLDialect(),
+}
+
+
+def condition(wanted: Filter, fields: Fields, dialect: str) -> ColumnElement[bool]:
+    """Return the filter as a condition in SQL, with all its values bound.
+
+    It is true or not true (NULL counts as not true) for every document, and never an error. The
+    parts of it that are about columns only stand beside the rest, so that indexes serve them.
+
+    Args:
+        wanted: what `parse` returned.
+        fields: where the documents are.
+        dialect: "sqlite" or "postgresql".
+    """
+    by_columns: list[Condition] = []
+    by_document: list[Condition] = []
+    for part in conjuncts(wanted.condition):
+        (by_document if _reads_document(part, fields) else by_columns).append(part)
+    translator = _Translator(fields, DIALECTS[dialect])
+    outside = [translator.translate(part, None) for part in by_columns]
+    if not by_document:
+        return and_(true(), *outside)
+
+    def inside(root: Node) -> ColumnElement[bool]:
+        return and_(true(), *(translator.translate(part, root) for part in by_document))
+
+    return and_(*outside, DIALECTS[dialect].about(fields.document, inside))
+
+
+@dataclass(frozen=True, slots=True)
+class _Translator:
+    fields: Fields
+    dialect: Dialect
+
+    def translate(self, part: Condition, root: Node | None) -> ColumnElement[bool]:
+        """Translate a condition; `root` is the document, None where it is not asked for."""
+        match part:
+            case And(parts):
+                return and_(true(), *(self.translate(each, root) for each in parts))
+            case Or(parts):
+                return or_(false(), *(self.translate(each, root) for each in parts))
+            case Not(inner):
+                return negated(self.translate(inner, root))
+            case Field(path, test):
+                return _field(self._child(path[0], root), path[1:], test)
+            case Compare(operator, left, right):
+                return compared(operator, self._operand(left, root), self._operand(right, root))
+            case Truth(operand):
+                return truth(self._operand(operand, root), self.dialect)
+
+    def _operand(self, operand: Operand, root: Node | None) -> Comparable:
+        match operand:
+            case Constant(value):
+                return of_constant(value, self.dialect)
+            case FieldValue(path):
+                node = self._child(path[0], root)
+                for name in path[1:]:
+                    node = node.child(name)
+                return of_node(node)
+
+    def _child(self, name: str, root: Node | None) -> Node:
+        column = self.fields.columns.get(name)
+        if column is not None:
+            return ColumnNode(column, self.dialect)
+        if root is None:
+            raise AssertionError("the document is asked for where only columns are")
+        return root.child(name)
+
+
+def _field(node: Node, path: Path, test: Test) -> ColumnElement[bool]:
+    """Translate a test of what `path` leads to from a node."""
+    direct = node
+    arrays = []
+    for name in path:
+        array = direct.is_array()
+        if array is not None:
+            arrays.append(array)
+        direct = direct.child(name)
+    if not arrays:
+        return _tested(direct, test)
+    # Nearly always there is no array on the way, and the path can be followed in one go.
+    return case((or_(*arrays), _through(node, path, test)), else_=_tested(direct, test))
+
+
+def _through(node: Node, path: Path, test: Test) -> ColumnElement[bool]:
+    """Translate a test at the end of a path that may lead through arrays."""
+    if not path:
+        return _tested(node, test)
+    name, rest = path[0], path[1:]
+    rows = node.spread()
+    child = rows.node.child(name)
+    if not name.isascii() or not name.isdigit():
+        return rows.any(_through(child, rest, test))
+    # A number is a position in an array, or the name of a field of the objects in it.
+    position = int(name)
+    array = node.is_array()
+    assert array is not None
+    named = rows.any(and_(or_(negated(array), child.present()), _through(child, rest, test)))
+    element = node.at(position)
+    return or_(named, and_(array, element.present(), _through(element, rest, test)))
+
+
+def _tested(node: Node, test: Test) -> ColumnElement[bool]:
+    if not isinstance(test, AnyElement):
+        return node.passes(test)
+    array = node.is_array()
+    if array is None:
+        return false()
+    rows = node.elements()
+    inner = _element(rows.node, test.condition, objects=test.objects)
+    if test.objects:
+        inner = and_(rows.node.is_object(), inner)
+    return case((array, rows.any(inner)), else_=false())
+
+
+def _element(node: Node, part: Condition, *, objects: bool) -> ColumnElement[bool]:
+    """Translate a condition of $elemMatch on one element."""
+    match part:
+        case And(parts):
+            return and_(true(), *(_element(node, each, objects=objects) for each in parts))
+        case Or(parts):
+            return or_(false(), *(_element(node, each, objects=objects) for each in parts))
+        case Not(inner):
+            return negated(_element(node, inner, objects=objects))
+        case Field((), test):
+            # The element itself is meant: an array in the array is not looked into.
+            return _tested(node, test) if isinstance(test, AnyElement) else node.own(test)
+        case Field(path, test):
+            return _field(node.child(path[0]), path[1:], test)
+        case Compare() | Truth():
+            raise AssertionError("$expr stands only at the top of a filter")
+
+
+def _reads_document(part: Condition, fields: Fields) -> bool:
+    match part:
+        case And(parts) | Or(parts):
+            return any(_reads_document(each, fields) for each in parts)
+        case Not(inner):
+            return _reads_document(inner, fields)
+        case Field(path):
+            return path[0] not in fields.columns
+        case Compare(_, left, right):
+            return _operand_reads(left, fields) or _operand_reads(right, fields)
+        case Truth(operand):
+            return _operand_reads(operand, fields)
+
+
+def _operand_reads(operand: Operand, fields: Fields) -> bool:
+    return isinstance(operand, FieldValue) and operand.path[0] not in fields.columns
