@@ -73,45 +73,53 @@ async def test_a_refused_deposit_is_not_repeated(colour: Any) -> None:
     assert len(script.requests) == 1
 
 
+@pytest.fixture
+def few_works(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Let a request take 5 works."""
+    monkeypatch.setattr(limits, "DEPOSIT_WORKS", 5)
+    return 5
+
+
 @pytest.mark.parametrize("colour", COLOURS)
-async def test_many_works_go_in_several_requests(colour: Any) -> None:
-    total = limits.PAGE_ROWS + 1
-    first = [f"wk_{number}" for number in range(limits.PAGE_ROWS)]
+async def test_many_works_go_in_several_requests(colour: Any, few_works: int) -> None:
+    first = [f"wk_{number}" for number in range(few_works)]
     script = Script(json(first), json(["wk_last"]))
     used = client(colour, script)
-    ids = await settle(used.buckets.deposit([work(event=[n]) for n in range(total)], True))
+    ids = await settle(used.buckets.deposit([work(event=[n]) for n in range(few_works + 1)], True))
     await close(used)
     assert ids == [*first, "wk_last"]
-    assert [len(body(request)) for request in script.requests] == [limits.PAGE_ROWS, 1]
-    assert body(script.requests[1])[0]["event"] == [limits.PAGE_ROWS]
+    assert [len(body(request)) for request in script.requests] == [few_works, 1]
+    assert body(script.requests[1])[0]["event"] == [few_works]
 
 
-async def test_large_works_go_in_requests_that_the_server_takes() -> None:
-    third = "x" * (limits.JSON_BODY_BYTES // 3)
-    documents = [work(parameters={"text": third}) for _ in range(3)]
+def test_large_works_go_in_requests_that_the_server_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = [work(parameters={"text": "x" * 100}) for _ in range(3)]
+    one = len(json_module.dumps(documents[0], separators=(",", ":")))
+    monkeypatch.setattr(limits, "BUCKETS_BODY_BYTES", 2 * one + 3)
     pieces = _buckets.pieces(documents)
     assert [(piece.start, piece.end) for piece in pieces] == [(0, 2), (2, 3)]
-    assert all(len(piece.body) <= limits.JSON_BODY_BYTES for piece in pieces)
-    assert [one for piece in pieces for one in json_module.loads(piece.body)] == documents
+    assert len(pieces[0].body) == limits.BUCKETS_BODY_BYTES, "what just fits is not cut"
+    assert [each for piece in pieces for each in json_module.loads(piece.body)] == documents
 
 
-def test_works_that_just_fit_are_not_cut() -> None:
-    empty = len(json_module.dumps(work(parameters={"text": ""}), separators=(",", ":")))
-    fill = limits.JSON_BODY_BYTES - empty - 2
-    (piece,) = _buckets.pieces([work(parameters={"text": "x" * fill})])
-    assert len(piece.body) == limits.JSON_BODY_BYTES
-    with pytest.raises(TooLarge, match="Work 0 of the list takes"):
-        _buckets.pieces([work(parameters={"text": "x" * (fill + 1)})])
+def test_a_work_that_is_too_large_is_refused_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = len(json_module.dumps(work(), separators=(",", ":")))
+    monkeypatch.setattr(limits, "DOCUMENT_BYTES", one)
+    assert len(_buckets.pieces([work()])) == 1
+    with pytest.raises(TooLarge, match="Work 1 of the list takes"):
+        _buckets.pieces([work(), work(tags=[])])
 
 
 @pytest.mark.parametrize("colour", COLOURS)
-async def test_a_failure_in_the_middle_says_what_was_deposited(colour: Any) -> None:
-    script = Script(json(["wk_1"] * limits.PAGE_ROWS), json({"detail": "full"}, 507))
+async def test_a_failure_in_the_middle_says_what_was_deposited(colour: Any, few_works: int) -> None:
+    script = Script(json(["wk_1"] * few_works), json({"detail": "full"}, 507))
     used = client(colour, script)
     with pytest.raises(ServerFault, match="full") as caught:
-        await settle(used.buckets.deposit([work()] * (limits.PAGE_ROWS + 1)))
+        await settle(used.buckets.deposit([work()] * (few_works + 1)))
     await close(used)
-    assert len(caught.value.details["deposited_ids"]) == limits.PAGE_ROWS
+    assert len(caught.value.details["deposited_ids"]) == few_works
 
 
 @pytest.mark.parametrize("colour", COLOURS)

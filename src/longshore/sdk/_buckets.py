@@ -91,7 +91,14 @@ def pieces(works: Sequence[Document]) -> list[Piece]:
         TooLarge: one work alone is larger than a request may be.
     """
     encoded = [_encoded(number, work) for number, work in enumerate(works)]
-    return list(_grouped(encoded, limits.PAGE_ROWS, limits.JSON_BODY_BYTES))
+    for number, work in enumerate(encoded):
+        if len(work) > limits.DOCUMENT_BYTES:
+            raise TooLarge(
+                f"Work {number} of the list takes {len(work):,} bytes as JSON, and may take "
+                f"{limits.DOCUMENT_BYTES:,}. Write large results to a file and name it in products.",
+                details={"position": number, "limit_bytes": limits.DOCUMENT_BYTES},
+            )
+    return list(_grouped(encoded))
 
 
 def _checked(number: int, work: Payload) -> Document:
@@ -119,16 +126,10 @@ def _encoded(number: int, work: Document) -> bytes:
         ) from error
 
 
-def _grouped(works: Sequence[bytes], count_max: int, bytes_max: int) -> Iterator[Piece]:
+def _grouped(works: Sequence[bytes]) -> Iterator[Piece]:
     start, size = 0, 1  # the first bracket; each work is followed by a comma or the last one
     for end, work in enumerate(works):
-        if len(work) + 2 > bytes_max:
-            raise TooLarge(
-                f"Work {end} of the list takes {len(work):,} bytes as JSON, and a request may have "
-                f"{bytes_max:,}. Write large results to a file and name it in products.",
-                details={"position": end, "size_bytes": len(work), "limit_bytes": bytes_max},
-            )
-        if end - start == count_max or size + len(work) + 1 > bytes_max:
+        if end - start == limits.DEPOSIT_WORKS or size + len(work) + 1 > limits.BUCKETS_BODY_BYTES:
             yield _piece(works, start, end)
             start, size = end, 1
         size += len(work) + 1

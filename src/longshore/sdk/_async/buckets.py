@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Unpack, overload
 
 from longshore.errors import LongshoreError
+from longshore.limits import CLAIM_WORKS
 from longshore.sdk import _buckets
 from longshore.sdk._async.buckets_actions import AsyncAction
 from longshore.sdk._async.buckets_heartbeat import AsyncHeartbeat, OnLost
@@ -47,10 +48,10 @@ class AsyncBuckets:
     async def deposit(self, works: Sequence[Payload], return_ids: bool) -> bool | list[str]: ...
 
     async def deposit(self, works: Sequence[Payload], return_ids: bool = False) -> bool | list[str]:
-        """Put works into their buckets; the server gives each a new id.
+        """Put works into their buckets, all or none; the server gives each a new id.
 
-        What one request cannot take is sent in several. A request whose answer is lost is sent
-        again under the same idempotency key, so that no work is deposited twice.
+        A request whose answer is lost is sent again under the same idempotency key, so that no
+        work is deposited twice. More than 10,000 works or 64 MiB are sent in several requests.
 
         Args:
             works: the works.
@@ -131,7 +132,7 @@ class AsyncBuckets:
             user: only works of this user.
             tags: only works with at least one of these tags.
             parent: only works of this parent pipeline, or of one of these.
-            limit: return a list of at most so many works, instead of one work or None.
+            limit: return a list of at most so many works (1,000), instead of one work or None.
             wait_s: wait so many seconds for a work where there is none.
             lease_s: hold the works for so many seconds, to be renewed with `heartbeat`; default
                 is each work's own timeout and a little more.
@@ -142,9 +143,10 @@ class AsyncBuckets:
                 into the end of their lease. This request is not sent again by itself.
         """
         chosen = _buckets.withdrawal(pipeline, event, site, priority, user, tags, parent)
+        most = None if limit is None else min(limit, CLAIM_WORKS)
         found: Any = None
         for poll_s in _buckets.polls_s(wait_s):
-            query = {"limit": limit, "wait_s": poll_s or None, "lease_s": lease_s}
+            query = {"limit": most, "wait_s": poll_s or None, "lease_s": lease_s}
             call = Call(
                 "POST", f"{BUCKETS}/work/withdraw", query=query, json=chosen, patience_s=poll_s
             )
