@@ -6,7 +6,7 @@ and each row that is returned gets its event in the same transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -30,9 +30,8 @@ from longshore.engine.tables import events, works
 from longshore.storage import mark, now_us
 from longshore.storage.bulk import given_parameters, given_rows, insert_rows
 
-EVENT_COLUMNS: Final = (
-    "work_id", "queue_id", "attempt", "at_us", "from_state", "to_state", "reason", "actor", "detail",
-)  # fmt: skip
+EVENT_COLUMNS: Final = ("work_id", "queue_id", "attempt", "detail")
+"""What differs between the events of one change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,26 +125,28 @@ def move(
 def record(
     connection: Connection,
     reason: Reason,
-    rows: Iterable[tuple[str, int, int, str | None]],
+    rows: Sequence[tuple[str, int, int, str | None]],
     *,
     leaving: State | None,
     actor: str,
     at_us: int,
 ) -> None:
     """Write one event for each (work id, queue id, attempt, detail) that has changed."""
-    rows = list(rows)
     if not rows:
         return
     mark(connection, reason)
-    target = TRANSITIONS[reason].target
     insert_rows(
         connection,
         events,
         EVENT_COLUMNS,
-        [
-            (work_id, queue_id, attempt, at_us, leaving, target, reason, actor, detail)
-            for work_id, queue_id, attempt, detail in rows
-        ],
+        rows,
+        same={
+            "at_us": at_us,
+            "from_state": None if leaving is None else leaving.value,
+            "to_state": TRANSITIONS[reason].target.value,
+            "reason": reason.value,
+            "actor": actor,
+        },
     )
 
 
