@@ -473,3 +473,40 @@ async def test_a_lock_changes_nothing_else(colour: Any) -> None:
     kept = {"id": "wk_1", "pipeline": "p-1", "status": "success"}
     assert body(script.requests[1]) == [{**kept, "results": {"locked": True}}]
     assert body(script.requests[3]) == [{**kept, "results": {"a": 1, "locked": False}}]
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+async def test_webhooks_are_made_shown_changed_and_removed(colour: Any) -> None:
+    shown = {
+        "id": "hk_1",
+        "url": "https://example.com/hook",
+        "pipeline": "p-1",
+        "kinds": ["work.exhausted"],
+        "created": "2026-11-20T10:00:00Z",
+        "old_valid": False,
+        "old_until": None,
+    }
+    script = Script(
+        *(json({**shown, "secret": "whsec_1"}, 201), json([shown])),
+        *(json({**shown, "secret": "whsec_2", "old_valid": True}), httpx.Response(204)),
+    )
+    used = client(colour, script)
+    webhooks = used.buckets.webhooks
+    made = await settle(
+        webhooks.create("https://example.com/hook", pipeline="p-1", kinds=["work.exhausted"])
+    )
+    assert (made.secret, made.pipeline, made.kinds) == ("whsec_1", "p-1", ("work.exhausted",))
+    assert "whsec" not in repr(made)
+    (listed,) = await settle(webhooks.list())
+    assert (listed.id, listed.secret) == ("hk_1", None)
+    changed = await settle(webhooks.rotate("hk_1", keep_s=60))
+    assert (changed.secret, changed.old_valid) == ("whsec_2", True)
+    await settle(webhooks.delete("hk_1"))
+    await close(used)
+    assert script.paths == [
+        "POST /buckets/webhooks",
+        "GET /buckets/webhooks",
+        "POST /buckets/webhooks/hk_1/rotate",
+        "DELETE /buckets/webhooks/hk_1",
+    ]
+    assert not any("Idempotency-Key" in request.headers for request in script.requests)

@@ -17,13 +17,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 EXPORTED = """
     Action ActionInfo App AppVersion Artifact AsyncAction AsyncBatch AsyncBuckets AsyncClient
-    AsyncDeletion AsyncDeployment AsyncHeartbeat AsyncJob AsyncResults AsyncRun AsyncWork
-    AuditEntry Batch BatchInfo BucketChanges BucketSettings Buckets Cancelled Client Connection
-    Counts Deletion Deployment DeploymentChanges DeploymentInfo Diagnosis Event FileCounts
-    FileMetadata Heartbeat Hold Identity Job JobInfo JobState Key LogLine NewKey Node Queue
-    Removed ResultDocument ResultField ResultFile Results Retention Run RunFilters RunInfo
-    RunOptions RunResults RunStatus Why Work WorkArchive WorkConfig WorkInfo WorkNotify
-    WorkSlack WorkState Worker find_connection
+    AsyncDeletion AsyncDeployment AsyncHeartbeat AsyncJob AsyncResults AsyncRun AsyncWebhooks
+    AsyncWork AuditEntry Batch BatchInfo BucketChanges BucketSettings Buckets Cancelled Client
+    Connection Counts Deletion Deployment DeploymentChanges DeploymentInfo Diagnosis Event
+    FileCounts FileMetadata Heartbeat Hold Identity Job JobInfo JobState Key LogLine NewKey Node
+    Queue Removed ResultDocument ResultField ResultFile Results Retention Run RunFilters RunInfo
+    RunOptions RunResults RunStatus Webhook Webhooks Why Work WorkArchive WorkConfig WorkInfo
+    WorkNotify WorkSlack WorkState Worker find_connection
 """
 
 PROGRAM = """
@@ -85,7 +85,7 @@ def test_the_package_gives_the_clients() -> None:
     "name",
     [
         *("Client", "Batch", "Run", "Job", "Deletion", "Deployment"),
-        *("Buckets", "Results", "Work", "Action", "Heartbeat"),
+        *("Buckets", "Results", "Work", "Action", "Heartbeat", "Webhooks"),
     ],
 )
 def test_both_colours_have_the_same_members_and_parameters(name: str) -> None:

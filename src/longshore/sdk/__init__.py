@@ -11,6 +11,7 @@ from longshore.sdk._async.buckets import AsyncBuckets
 from longshore.sdk._async.buckets_actions import AsyncAction
 from longshore.sdk._async.buckets_heartbeat import AsyncHeartbeat
 from longshore.sdk._async.buckets_results import AsyncResults
+from longshore.sdk._async.buckets_webhooks import AsyncWebhooks
 from longshore.sdk._async.buckets_work import AsyncWork
 from longshore.sdk._async.client import AsyncClient
 from longshore.sdk._async.deployments import AsyncDeployment
@@ -22,12 +23,13 @@ from longshore.sdk._sync.buckets import Buckets
 from longshore.sdk._sync.buckets_actions import Action
 from longshore.sdk._sync.buckets_heartbeat import Heartbeat
 from longshore.sdk._sync.buckets_results import Results
+from longshore.sdk._sync.buckets_webhooks import Webhooks
 from longshore.sdk._sync.buckets_work import Work
 from longshore.sdk._sync.client import Client
 from longshore.sdk._sync.deployments import Deployment
 from longshore.sdk._sync.jobs import Deletion, Job
 from longshore.sdk._sync.runs import Run
-from longshore.sdk.buckets import ActionInfo, Artifact, BucketChanges, BucketSettings
+from longshore.sdk.buckets import ActionInfo, Artifact, BucketChanges, BucketSettings, Webhook
 from longshore.sdk.operations import (
     AuditEntry,
     Cancelled,
@@ -76,6 +78,7 @@ __all__ = [
     "AsyncJob",
     "AsyncResults",
     "AsyncRun",
+    "AsyncWebhooks",
     "AsyncWork",
     "AuditEntry",
     "Batch",
@@ -118,6 +121,8 @@ __all__ = [
     "RunOptions",
     "RunResults",
     "RunStatus",
+    "Webhook",
+    "Webhooks",
     "Why",
     "Work",
     "WorkArchive",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal, TypedDict
 
 from pydantic import AliasChoices, Field
@@ -10,6 +11,7 @@ from longshore.sdk.records import Record
 from longshore.wire.apps import JobState
 
 BucketAction = Literal["retry", "cancel", "delete"]
+WebhookKind = Literal["work.success", "work.failure", "work.exhausted"]
 
 
 class ActionInfo(Record):
@@ -96,18 +98,24 @@ class BucketChanges(TypedDict, total=False):
 
 
 class Webhook(Record):
-    """An address that is told when a work ends.
+    """An address that is told when works end.
 
     Attributes:
         id: the webhook's id.
-        pipeline: the only bucket that it is told about; None for all.
         url: the address.
+        pipeline: the only bucket that it is told about; None for all.
         kinds: what it is told.
-        secret: what its messages are signed with; shown once, when it is made or rotated.
+        created_at: when it was made.
+        old_valid: whether messages are still signed with the secret before the present one, too.
+        old_until: until when that is; None until the next change, or when it is over.
+        secret: what messages are signed with; only in the answer to its making or change.
     """
 
     id: str
-    pipeline: str | None = None
     url: str
+    pipeline: str | None = None
     kinds: tuple[str, ...] = ()
-    secret: str | None = None
+    created_at: datetime | None = Field(default=None, validation_alias="created")
+    old_valid: bool = False
+    old_until: datetime | None = None
+    secret: str | None = Field(default=None, repr=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Unpack, overload
+from typing import Any, Final, Literal, Unpack, overload
 
 from longshore.errors import LongshoreError
 from longshore.limits import CLAIM_WORKS
@@ -11,6 +11,7 @@ from longshore.sdk import _buckets
 from longshore.sdk._async.buckets_actions import AsyncAction
 from longshore.sdk._async.buckets_heartbeat import AsyncHeartbeat, OnLost
 from longshore.sdk._async.buckets_view import view_all
+from longshore.sdk._async.buckets_webhooks import AsyncWebhooks
 from longshore.sdk._async.transport import AsyncTransport
 from longshore.sdk._buckets import Confirm, Document, Payload, Sorting
 from longshore.sdk._calls import BUCKETS, Call, creating, segment, without_none
@@ -29,12 +30,16 @@ class AsyncBuckets:
 
     A bucket is made by the first work that is deposited into it. Works are dicts, as the published
     client has them; wherever works are taken, a `Work` may be given too.
+
+    Attributes:
+        webhooks: addresses that are told when works end.
     """
 
     def __init__(self, transport: AsyncTransport) -> None:
         """Use the client's connection."""
         self._transport = transport
         self._leases = LeaseBook()
+        self.webhooks: Final = AsyncWebhooks(transport)
 
     @overload
     async def deposit(

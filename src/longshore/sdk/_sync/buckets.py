@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Unpack, overload
+from typing import Any, Final, Literal, Unpack, overload
 
 from longshore.errors import LongshoreError
 from longshore.limits import CLAIM_WORKS
@@ -15,6 +15,7 @@ from longshore.sdk._leases import LeaseBook, attempts_of
 from longshore.sdk._sync.buckets_actions import Action
 from longshore.sdk._sync.buckets_heartbeat import Heartbeat, OnLost
 from longshore.sdk._sync.buckets_view import view_all
+from longshore.sdk._sync.buckets_webhooks import Webhooks
 from longshore.sdk._sync.transport import Transport
 from longshore.sdk.buckets import (
     ActionInfo,
@@ -30,12 +31,16 @@ class Buckets:
 
     A bucket is made by the first work that is deposited into it. Works are dicts, as the published
     client has them; wherever works are taken, a `Work` may be given too.
+
+    Attributes:
+        webhooks: addresses that are told when works end.
     """
 
     def __init__(self, transport: Transport) -> None:
         """Use the client's connection."""
         self._transport = transport
         self._leases = LeaseBook()
+        self.webhooks: Final = Webhooks(transport)
 
     @overload
     def deposit(self, works: Sequence[Payload], return_ids: Literal[False] = False) -> bool: ...
