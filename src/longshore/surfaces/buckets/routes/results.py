@@ -1,0 +1,107 @@
+"""Routes of the results service; a published client's base URL for it ends in /results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from longshore import __version__, limits
+from longshore.edge import body
+from longshore.edge.responses import json_response
+from longshore.surfaces.buckets import query, results_store
+from longshore.surfaces.buckets.routes.shared import Operator, Reader, Reporter
+from longshore.surfaces.buckets.viewing import View
+
+router = APIRouter(prefix="/results", tags=["results"])
+
+
+@router.api_route("/version", methods=["GET", "HEAD"])
+async def version() -> Response:
+    """Say what answers here; the published client looks for this without a key."""
+    return json_response({"service": "results", "version": __version__})
+
+
+@router.post("/results")
+async def deposit(request: Request, call: Reporter) -> Response:
+    """Store finished works, all of them or none; the answer is {pipeline: true, ...}."""
+    documents = await body.json_body(request, limit_bytes=limits.BUCKETS_BODY_BYTES)
+    if documents == []:
+        # The transfer daemon sends one every few seconds: nothing is done, nothing is audited.
+        return json_response({})
+    return await call.change(
+        "results.deposit",
+        results_store.deposit,
+        call.principal,
+        documents,
+        target=",".join,
+        render=lambda deposited: deposited,
+        detail={"works": _length(documents)},
+    )
+
+
+@router.put("/results")
+async def update(request: Request, call: Reporter) -> Response:
+    """Lay documents over the results with the same ids; the answer is true."""
+    documents = await body.json_body(request, limit_bytes=limits.BUCKETS_BODY_BYTES)
+    await call.write(
+        "results.update",
+        results_store.update,
+        call.principal,
+        documents,
+        target=_pipelines(documents),
+        detail={"works": _length(documents)},
+    )
+    return json_response(True)
+
+
+@router.delete("/results")
+async def delete(request: Request, call: Operator) -> Response:
+    """Delete results: the query has ids under their pipeline's name, `?{pipeline}=id1&...`."""
+    wanted: dict[str, list[str]] = {}
+    for pipeline, one in request.query_params.multi_items():
+        wanted.setdefault(pipeline, []).append(one)
+    return json_response(
+        await call.write(
+            "results.delete",
+            results_store.delete_ids,
+            call.principal,
+            wanted,
+            target=",".join(wanted),
+            detail={"ids": sum(map(len, wanted.values()))},
+        )
+    )
+
+
+@router.post("/view")
+async def view(request: Request, call: Reader) -> Response:
+    """Show the documents that match a filter; a limit of 0 shows all of them."""
+    wanted = View.parse(await body.json_object(request))
+    return json_response(await call.read(results_store.view, call.principal, wanted))
+
+
+@router.post("/view/count")
+async def count(request: Request, call: Reader) -> Response:
+    """Count the documents that match a filter."""
+    where = query.parse((await body.json_object(request)).get("query") or {})
+    return json_response(await call.read(results_store.count, call.principal, where))
+
+
+@router.get("/status")
+async def status(call: Reader) -> Response:
+    """Count the results of each pipeline."""
+    return json_response(await call.read(results_store.status, call.principal))
+
+
+def _length(documents: Any) -> int:
+    return len(documents) if isinstance(documents, list) else 0
+
+
+def _pipelines(documents: Any) -> str:
+    """Return the pipelines that documents name, for the audit log."""
+    if not isinstance(documents, list):
+        return ""
+    named = (document.get("pipeline") for document in documents if isinstance(document, dict))
+    return ",".join(sorted({name for name in named if isinstance(name, str)}))
