@@ -165,6 +165,9 @@ QUERY_BYTES: Final = 512 * 1024
 QUERY_PATH_STEPS: Final = 10
 """Most names in one dotted path of a filter, a projection or a sort."""
 
+QUERY_PATH_POSITIONS: Final = 3
+"""Most numbers in one dotted path of a filter."""
+
 SORT_FIELDS: Final = 8
 """Most fields that one listing is sorted by."""
 

@@ -166,7 +166,7 @@ def test_frames_may_arrive_in_any_pieces() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"modules": []}, "at least one module"),
+        ({"modules": []}, "something to serve"),
         ({"url": "localhost:8400"}, "must start with http"),
         ({"slots": 0}, "slots is 0"),
         ({"executor": "dask"}, "executor is 'dask'"),

@@ -1,11 +1,11 @@
-"""`longshore worker`: serve apps from this machine."""
+"""`longshore worker`: serve apps and buckets from this machine."""
 
 from __future__ import annotations
 
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -22,10 +22,43 @@ class Executor(StrEnum):
 
 
 Modules = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
-        metavar="MODULE...",
-        help="Modules or files with the apps to serve, such as acme.receipts or ./receipts.py.",
+        metavar="[MODULE]...",
+        help="Modules or files with the apps and functions to serve, such as acme.receipts or "
+        "./receipts.py; none for works of buckets that name what runs them.",
+    ),
+]
+Buckets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--bucket",
+        metavar="NAME",
+        help="Serve a bucket whose works name their own function or command; may be repeated.",
+    ),
+]
+Sites = Annotated[
+    list[str] | None,
+    typer.Option("--site", help="Only works of buckets for this site; may be repeated."),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", help="Only works of buckets with this tag; may be repeated."),
+]
+Events = Annotated[
+    list[int] | None,
+    typer.Option("--event", help="Only works of buckets about this event; may be repeated."),
+]
+Parents = Annotated[
+    list[str] | None,
+    typer.Option("--parent", help="Only works of buckets of this parent; may be repeated."),
+]
+Shell = Annotated[
+    bool,
+    typer.Option(
+        "--shell",
+        help="Give a command of one element to a shell. Whoever can deposit work can then run "
+        "any shell line here.",
     ),
 ]
 
@@ -41,7 +74,7 @@ MemoryOption = Annotated[
 
 
 def worker(
-    modules: Modules,
+    modules: Modules = None,
     server: Annotated[
         str | None,
         typer.Option(
@@ -64,16 +97,26 @@ def worker(
         typer.Option("--name", help="Name shown in listings; default is host and process id."),
     ] = None,
     memory_limit: MemoryOption = None,
+    buckets: Buckets = None,
+    sites: Sites = None,
+    tags: Tags = None,
+    events: Events = None,
+    parents: Parents = None,
+    shell: Shell = False,
+    lives: Annotated[
+        int | None,
+        typer.Option("--lives", min=1, help="Stop after this many works; default is never."),
+    ] = None,
     drain_s: Annotated[
         float,
         typer.Option("--drain-s", min=0, help="Seconds that a stop lets running work go on."),
     ] = 20.0,
-    parent: Annotated[
+    parent_pid: Annotated[
         int | None,
-        typer.Option("--parent", hidden=True, help="Stop when this parent process is gone."),
+        typer.Option("--parent-pid", hidden=True, help="Stop when this parent process is gone."),
     ] = None,
 ) -> None:
-    """Claim work of the given apps and run it, until stopped.
+    """Claim work of the given apps and buckets and run it, until stopped.
 
     The API key comes from LONGSHORE_KEY, or from the data directory of a server on this machine.
     Stop it with Ctrl-C or SIGTERM: it takes nothing new, lets running work end, and hands the
@@ -85,7 +128,7 @@ def worker(
 
     connection = find_connection(server, data=data, role="worker_key")
     options = WorkerOptions(
-        modules=modules,
+        modules=modules or (),
         url=connection.url,
         key=connection.key,
         slots=slots or default_slots(),
@@ -93,9 +136,24 @@ def worker(
         name=name or default_name(),
         drain_s=drain_s,
         memory_limit_bytes=None if memory_limit is None else size_bytes(memory_limit),
-        parent_pid=parent,
+        parent_pid=parent_pid,
+        buckets=buckets or (),
+        where=bucket_filter(sites, tags, events, parents),
+        shell=shell,
+        lives=lives,
     )
     raise typer.Exit(run(options))
+
+
+def bucket_filter(
+    sites: list[str] | None,
+    tags: list[str] | None,
+    events: list[int] | None,
+    parents: list[str] | None,
+) -> dict[str, Any] | None:
+    """Return the filter for works of buckets: of each kind that is given, any one must match."""
+    wanted = {"site": sites, "tags": tags, "event": events, "config.parent": parents}
+    return {name: {"$in": list(values)} for name, values in wanted.items() if values} or None
 
 
 def size_bytes(text: str) -> int:

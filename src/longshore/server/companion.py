@@ -53,7 +53,7 @@ class Companion:
         self._arguments += ["--server", url, "--slots", str(slots)]
         self._arguments += ["--drain-s", str(context.settings.drain_s)]
         # A server that is killed cannot stop it, and the next one starts its own.
-        self._arguments += ["--parent", str(os.getpid())]
+        self._arguments += ["--parent-pid", str(os.getpid())]
         self._key = key
         self._name = ""
         self._stopping = asyncio.Event()

@@ -32,6 +32,15 @@ class AppOffer(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts that one file may take."""
 
 
+class BucketOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """A bucket that a worker serves."""
+
+    name: str
+    """Letters, digits and hyphens; the bucket is made when it is new."""
+    timeout_s: float | None = None
+    """Time limit of the function that is registered for it, in seconds; for the worker itself."""
+
+
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """POST /longshore/v1/worker/register: a worker says who it is and what it can run."""
 
@@ -39,6 +48,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """Name that a person knows it by, usually host and process id."""
     slots: int
     apps: list[AppOffer] = []
+    buckets: list[BucketOffer] = []
     incarnation: str
     """Random at each start of the process, so that a restarted worker is a different one."""
 
@@ -48,7 +58,7 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
 
     worker_id: str
     queues: list[int]
-    """Ids of the queues that hold work for the offers, in the order of the offers."""
+    """Ids of the queues that hold work for the offers: those of the apps, then of the buckets."""
     lease_s: float
     """Length of a lease; renew at a third of it."""
 
@@ -61,6 +71,8 @@ class ClaimRequest(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     wait_s: float = 0.0
     """How long the server may hold the request open while there is no work."""
+    where: dict[str, Any] | None = None
+    """Filter that works of buckets must match, in the language of POST /buckets/view."""
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,7 +159,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     outcome: Outcome
     result: msgspec.Raw = NO_RESULT
-    """JSON of the result, for SUCCESS; null for all others."""
+    """JSON of the result, for SUCCESS; null for all others, but a work of a bucket may fail with
+    results that say why."""
     error: AttemptError | None = None
     retry_delay_s: float | None = None
     """Delay before the next attempt where user code asked for one, in seconds."""
@@ -189,6 +202,49 @@ class Goodbye(msgspec.Struct, frozen=True, kw_only=True):
     """POST /longshore/v1/worker/leave: the worker ends and holds nothing any more."""
 
     worker_id: str
+
+
+class BucketJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker needs of the payload of a work of surface "buckets".
+
+    The payload is the whole document of the work as clients see it; `longshore.wire.buckets` has
+    its form.
+    """
+
+    pipeline: str
+    """The bucket."""
+    function: str | None = None
+    """Dotted path; without one, and without a command, the bucket's registered function runs."""
+    parameters: dict[str, Any] | None = None
+    command: list[str] | None = None
+    results: dict[str, Any] | None = None
+    """Results of an earlier attempt, or that the work was deposited with; also the next two."""
+    products: list[str] | None = None
+    plots: list[str] | None = None
+    config: dict[str, Any] = {}
+
+
+class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A product or plot whose bytes the worker has uploaded by POST /longshore/v1/blobs."""
+
+    kind: str
+    """`product` or `plot`."""
+    path: str
+    """As the work names it."""
+    blob_id: str
+    size_bytes: int
+    sha256: str
+    """64 hexadecimal digits."""
+
+
+class FunctionResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a work of surface "buckets"; it takes the place of what the work had before."""
+
+    results: msgspec.Raw = NO_RESULT
+    """JSON object, or null."""
+    products: list[str] | None = None
+    plots: list[str] | None = None
+    artifacts: list[StoredFile] = []
 
 
 class AppFile(msgspec.Struct, frozen=True, kw_only=True):

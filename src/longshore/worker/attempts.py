@@ -1,20 +1,31 @@
-"""One attempt from its claim to its report: input, user code, PDF."""
+"""One attempt from its claim to its report, in the way of its surface."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from longshore.errors import LongshoreError
-from longshore.wire.worker import Claimed, Held, Lost, Outcome, Report
+from longshore.errors import ConfigurationError, LongshoreError
+from longshore.wire.worker import (
+    BucketJob,
+    Claimed,
+    FunctionResult,
+    Held,
+    Lost,
+    Outcome,
+    Report,
+)
+from longshore.worker import archiving
+from longshore.worker.buckets import read_job
 from longshore.worker.channel import Finished, Run
+from longshore.worker.commands import Commands
 from longshore.worker.files import fetch_input, store_pdf
 from longshore.worker.leases import Leases
 from longshore.worker.livelogs import LiveLogs
@@ -40,18 +51,29 @@ class Attempts:
         logs: LiveLogs,
         leases: Leases,
         reporter: Reporter,
+        commands: Commands,
         *,
         directory: Path,
         log: Any,
     ) -> None:
-        """Run nothing yet; each attempt gets a private directory inside `directory`."""
+        """Run nothing yet; an attempt with files gets a private directory inside `directory`."""
         self._transport = transport
         self._logs = logs
         self._leases = leases
         self._reporter = reporter
+        self._commands = commands
         self._directory = directory
         self._log = log
         self._running: dict[tuple[str, int], Attempt] = {}
+        self._time_limits: Mapping[str, float | None] = {}
+        self._ways: dict[str, Callable[[Attempt, Slot], Awaitable[Finished]]] = {
+            "apps": self._run_app,
+            "buckets": self._run_bucket_work,
+        }
+
+    def know_functions(self, time_limits: Mapping[str, float | None]) -> None:
+        """Take which buckets have a function here, and the function's time limit in seconds."""
+        self._time_limits = time_limits
 
     def give_up(self, lost: Lost) -> None:
         """Stop an attempt whose lease is lost or that is to be cancelled."""
@@ -68,9 +90,14 @@ class Attempts:
 
     def hand_back(self, work: Claimed) -> None:
         """Give a work back that was never begun."""
-        self._reporter.add(
-            Report(work_id=work.work_id, attempt=work.attempt, outcome=Outcome.HANDED_BACK)
-        )
+        self._end_unbegun(work, Outcome.HANDED_BACK)
+
+    def drop(self, work: Claimed, lost: Lost) -> None:
+        """Let go of a work that was never begun, and whose lease is lost or is to be cancelled."""
+        if lost.cancelled:
+            self._end_unbegun(work, Outcome.CANCELLED)
+        else:
+            self._leases.release([Held(work.work_id, work.attempt)])
 
     async def run(self, work: Claimed, slot: Slot) -> None:
         """Run one work on a slot and queue its report."""
@@ -88,33 +115,77 @@ class Attempts:
             self._leases.release([Held(*key)])
             return
         self._tell(finished)
-        self._reporter.add(
-            Report(
-                work_id=finished.work_id,
-                attempt=finished.attempt,
-                outcome=finished.outcome,
-                result=finished.result,
-                error=finished.error,
-                retry_delay_s=finished.retry_delay_s,
-            )
+        report = Report(
+            work_id=finished.work_id,
+            attempt=finished.attempt,
+            outcome=finished.outcome,
+            result=finished.result,
+            error=finished.error,
+            retry_delay_s=finished.retry_delay_s,
         )
+        # A file is removed only when the server has the work's end, and with it the file.
+        remove = partial(archiving.remove, finished.files) if finished.files else None
+        self._reporter.add(report, on_accepted=remove)
 
     async def _execute(self, attempt: Attempt, slot: Slot) -> Finished:
         work = attempt.work
-        nothing = Run(work.work_id, work.attempt, work.surface, work.payload, "", "")
-        directory: Path | None = None
+        way = self._ways.get(work.surface)
         try:
-            directory = Path(tempfile.mkdtemp(dir=self._directory))
-            run = await _unless_stopped(attempt, fetch_input(self._transport, work, directory))
-            finished = await slot.run(run, attempt)
-            return await _unless_stopped(attempt, store_pdf(self._transport, finished))
+            if way is None:
+                # The child says what it can run.
+                return await slot.run(_run(work), attempt)
+            return await way(attempt, slot)
         except _Stopped:
-            return stopped(nothing, attempt.stopped.result(), None, "")
-        except (LongshoreError, msgspec.MsgspecError, OSError) as error:
+            return stopped(_run(work), attempt.stopped.result(), None, "")
+        except (LongshoreError, msgspec.MsgspecError, OSError, TypeError) as error:
             return Finished(work.work_id, work.attempt, Outcome.FAILURE, error=attempt_error(error))
+
+    async def _run_app(self, attempt: Attempt, slot: Slot) -> Finished:
+        directory = Path(tempfile.mkdtemp(dir=self._directory))
+        try:
+            fetching = fetch_input(self._transport, attempt.work, directory)
+            finished = await slot.run(await _unless_stopped(attempt, fetching), attempt)
+            if finished.pdf is None:
+                return finished
+            return await _unless_stopped(attempt, store_pdf(self._transport, finished))
         finally:
-            if directory is not None:
-                await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+    async def _run_bucket_work(self, attempt: Attempt, slot: Slot) -> Finished:
+        work = attempt.work
+        try:
+            job = read_job(work.payload)
+            self._check_runnable(job)
+        except (ConfigurationError, msgspec.MsgspecError) as error:
+            return _unrunnable(work, error)
+        if job.command and not job.function:
+            finished = await self._commands.run(_run(work), job, attempt)
+        else:
+            attempt.work = self._limited(work, job)
+            finished = await slot.run(_run(work), attempt)
+        if not finished.files:
+            return finished
+        note = partial(attempt.output.line, "worker")
+        storing = archiving.store_files(self._transport, finished, note)
+        return await _unless_stopped(attempt, storing)
+
+    def _check_runnable(self, job: BucketJob) -> None:
+        if not (job.function or job.command or job.pipeline in self._time_limits):
+            raise ConfigurationError(
+                f"The work names neither function nor command, and this worker has no function for "
+                f"bucket {job.pipeline}. Deposit it with one of them, or start a worker with a "
+                "module that registers one with @longshore.function."
+            )
+
+    def _limited(self, work: Claimed, job: BucketJob) -> Claimed:
+        """Return the work with the time limit of the bucket's function, where that is shorter."""
+        limit_s = None if job.function else self._time_limits.get(job.pipeline)
+        if limit_s is None or (work.timeout_s is not None and work.timeout_s <= limit_s):
+            return work
+        return msgspec.structs.replace(work, timeout_s=limit_s)
+
+    def _end_unbegun(self, work: Claimed, outcome: Outcome) -> None:
+        self._reporter.add(Report(work_id=work.work_id, attempt=work.attempt, outcome=outcome))
 
     def _tell(self, finished: Finished) -> None:
         tell = self._log.debug
@@ -122,6 +193,19 @@ class Attempts:
             tell = self._log.warning
         why = {} if finished.error is None else {"why": finished.error.message.partition("\n")[0]}
         tell(f"ended {finished.work_id}", outcome=str(finished.outcome), **why)
+
+
+def _run(work: Claimed) -> Run:
+    return Run(work.work_id, work.attempt, work.surface, work.payload, "", "")
+
+
+def _unrunnable(work: Claimed, error: Exception) -> Finished:
+    """Return the end of a work that nothing was begun for; its results say why, as the protocol has it."""
+    results = msgspec.Raw(msgspec.json.encode({"error": str(error)}))
+    result = msgspec.Raw(msgspec.json.encode(FunctionResult(results=results)))
+    return Finished(
+        work.work_id, work.attempt, Outcome.FAILURE, result=result, error=attempt_error(error)
+    )
 
 
 async def _unless_stopped(attempt: Attempt, coroutine: Coroutine[Any, Any, T]) -> T:

@@ -14,17 +14,29 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from longshore.wire.worker import NO_RESULT, AppOffer, AttemptError, Held, Lost, Outcome
+from longshore.wire.worker import (
+    NO_RESULT,
+    AppOffer,
+    AttemptError,
+    BucketOffer,
+    Held,
+    Lost,
+    Outcome,
+)
 
 _HEADER = struct.Struct(">I")
 _CHUNK_BYTES = 1 << 18
 
 
 class Begin(msgspec.Struct, frozen=True, tag="begin"):
-    """To a child, first: what to load and how much memory it may take (0: no limit)."""
+    """To a child, first: what to load and how much memory it may take (0: no limit).
+
+    `buckets` says that it runs functions which works name themselves.
+    """
 
     modules: list[str]
     memory_limit_bytes: int
+    buckets: bool = False
 
 
 class Run(msgspec.Struct, frozen=True, tag="run"):
@@ -45,7 +57,8 @@ class Quit(msgspec.Struct, frozen=True, tag="quit"):
 class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     """From a child: the modules are imported; this is what they offer."""
 
-    apps: list[AppOffer]
+    apps: list[AppOffer] = []
+    buckets: list[BucketOffer] = []
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -65,8 +78,20 @@ class Note(msgspec.Struct, frozen=True, tag="note"):
     text: str
 
 
+class LocalFile(msgspec.Struct, frozen=True):
+    """A product or plot of a work and what becomes of it: `copy`, `move` or `delete`.
+
+    `name` is what the work calls it, `path` where it lies.
+    """
+
+    kind: str
+    name: str
+    path: str
+    method: str
+
+
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """From a child: how the work ended. `pdf` names a file to upload with the result."""
+    """From a child: how the work ended, and which files belong to its result."""
 
     work_id: str
     attempt: int
@@ -75,6 +100,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     error: AttemptError | None = None
     retry_delay_s: float | None = None
     pdf: str | None = None
+    files: list[LocalFile] = []
 
 
 class Identity(msgspec.Struct, frozen=True, tag="identity"):

@@ -20,8 +20,7 @@ import threading
 import traceback
 
 from longshore.errors import ConfigurationError
-from longshore.worker import memory
-from longshore.worker.apps import offers
+from longshore.worker import apps, buckets, memory
 from longshore.worker.channel import (
     Begin,
     Broken,
@@ -95,8 +94,8 @@ def _listen(receiver: Receiver[ToChild], inbox: queue.SimpleQueue[ToChild]) -> N
 
 def _set_up(begin: Begin, sender: Sender) -> Registry | None:
     try:
-        registry = load(begin.modules)
-        sender.send(Loaded(offers(registry)))
+        registry = load(begin.modules, buckets=begin.buckets)
+        sender.send(Loaded(apps.offers(registry), buckets.offers(registry)))
         for function in registry.setups:
             function()
     except ConfigurationError as error:

@@ -5,95 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 import signal
-import subprocess
 import sys
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from longshore.settings import child_environment
-from longshore.worker import memory
 from longshore.worker.channel import Decoder, encode
+from longshore.worker.supervision import Exit, OnOutput, OwnedProcess, Pump
 
-_CHUNK_BYTES = 1 << 16
-_DRAIN_BYTES = 1 << 20
+__all__ = ["Exit", "SupervisedProcess"]
+
 # A pipe takes this much without blocking while its reader is idle.
 _SMALL_FRAME_BYTES = 1 << 15
 
-OnBytes = Callable[[bytes], None]
 
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """How a process ended."""
-
-    code: int
-    """Exit status, or the negative number of the signal."""
-    peak_rss_bytes: int
-
-    def __str__(self) -> str:
-        """Say it as a person would."""
-        if self.code >= 0:
-            return f"exited with code {self.code}"
-        try:
-            return f"was killed by signal {-self.code} ({signal.Signals(-self.code).name})"
-        except ValueError:
-            return f"was killed by signal {-self.code}"
-
-
-class Pump:
-    """Reads a pipe without ever blocking the event loop."""
-
-    def __init__(
-        self, descriptor: int, on_bytes: OnBytes, on_end: Callable[[], None] | None = None
-    ) -> None:
-        """Own `descriptor`, give what arrives to `on_bytes`, and call `on_end` at its end."""
-        os.set_blocking(descriptor, False)
-        self._descriptor: int | None = descriptor
-        self._on_bytes = on_bytes
-        self._on_end = on_end
-        asyncio.get_running_loop().add_reader(descriptor, self._read)
-
-    def _read(self) -> int:
-        if self._descriptor is None:
-            return 0
-        try:
-            data = os.read(self._descriptor, _CHUNK_BYTES)
-        except BlockingIOError:
-            return 0
-        if not data:
-            self.close()
-            if self._on_end is not None:
-                self._on_end()
-            return 0
-        self._on_bytes(data)
-        return len(data)
-
-    def drain(self) -> None:
-        """Read what has arrived by now; bounded, for somebody may go on writing."""
-        read = 0
-        while read < _DRAIN_BYTES and (count := self._read()):
-            read += count
-
-    def close(self) -> None:
-        """Close the pipe."""
-        if self._descriptor is not None:
-            asyncio.get_running_loop().remove_reader(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
-class SupervisedProcess:
-    """A process of the worker in a session of its own, with message pipes in both directions.
-
-    When it ends, however it ends, the rest of its process group is killed, everything that it
-    wrote is delivered, and then `exited` is done.
-    """
+class SupervisedProcess(OwnedProcess):
+    """A Python module of the worker's own, with message pipes in both directions."""
 
     def __init__(
         self,
@@ -101,7 +30,7 @@ class SupervisedProcess:
         *,
         receives: Any,
         on_message: Callable[[Any], None],
-        on_output: Callable[[str, bytes], None] | None = None,
+        on_output: OnOutput | None = None,
     ) -> None:
         """Start `python -m module READ WRITE PARENT`.
 
@@ -111,72 +40,58 @@ class SupervisedProcess:
             on_message: called with each of them.
             on_output: called with the stream's name and bytes; None lets it write to ours.
         """
-        loop = asyncio.get_running_loop()
-        self.exited: asyncio.Future[Exit] = loop.create_future()
         command_read, self._command = os.pipe()
         event_read, event_write = os.pipe()
-        output = None if on_output is None else subprocess.PIPE
-        # The key in the environment is the worker's; the user's code is given none.
-        environment = child_environment()
-        environment.pop("LONGSHORE_KEY", None)
-        self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", "-m", module]
-            + [str(number) for number in (command_read, event_write, os.getpid())],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=(command_read, event_write),
-            start_new_session=True,
-            env=environment,
-        )
-        os.close(command_read)
-        os.close(event_write)
-        self.pid = self._process.pid
         self._decoder: Decoder[Any] = Decoder(receives)
         self._on_message = on_message
-        self._output = [
-            Pump(os.dup(pipe.fileno()), _named(on_output, name))
-            for name, pipe in (("stdout", self._process.stdout), ("stderr", self._process.stderr))
-            if pipe is not None and on_output is not None
-        ]
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
-        self._events = Pump(event_read, self._take, self._fall_silent)
         self._sending = asyncio.Lock()
-        self._watch(loop)
+        try:
+            super().__init__(
+                [sys.executable, "-P", "-m", module]
+                + [str(number) for number in (command_read, event_write, os.getpid())],
+                on_output=on_output,
+                descriptors=(command_read, event_write),
+            )
+        except OSError:
+            os.close(self._command)
+            os.close(event_read)
+            raise
+        finally:
+            os.close(command_read)
+            os.close(event_write)
+        self._events = Pump(event_read, self._take, self._fall_silent)
+
+    def send_now(self, message: msgspec.Struct) -> bool:
+        """Send a small message to a process that reads; False when it has to be sent by `send`."""
+        frame = encode(message)
+        if len(frame) > _SMALL_FRAME_BYTES or self._sending.locked():
+            return False
+        self._write(frame)
+        return True
 
     async def send(self, message: msgspec.Struct) -> None:
         """Send a message; one to a process that has ended is dropped, `exited` tells."""
         frame = encode(message)
         async with self._sending:
-            # The number of a closed descriptor may belong to another file by now.
-            if self.exited.done():
-                return
-            with contextlib.suppress(BrokenPipeError):
-                if len(frame) <= _SMALL_FRAME_BYTES:
-                    _write(self._command, frame)
-                else:
-                    await asyncio.to_thread(_write, self._command, frame)
+            if len(frame) <= _SMALL_FRAME_BYTES:
+                self._write(frame)
+            else:
+                await asyncio.to_thread(self._write, frame)
 
-    def drain_output(self) -> None:
-        """Deliver what the process has written to stdout and stderr so far."""
-        for pump in self._output:
-            pump.drain()
+    def on_end(self) -> None:
+        """Take the last messages, and close the pipes."""
+        self._events.drain()
+        self._events.close()
+        self._closing = asyncio.ensure_future(self._close_command())
 
-    def signal_group(self, number: int) -> None:
-        """Send a signal to the process and all that it started in its group."""
-        if not self.exited.done():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, number)
-
-    async def stop(self, grace_s: float) -> Exit:
-        """Ask the whole group to end, and kill it after `grace_s`."""
-        if grace_s > 0:
-            self.signal_group(signal.SIGTERM)
-            await asyncio.wait([self.exited], timeout=grace_s)
-        self.signal_group(signal.SIGKILL)
-        return await asyncio.shield(self.exited)
+    def _write(self, frame: bytes) -> None:
+        # The number of a closed descriptor may belong to another file by now.
+        if self.exited.done():
+            return
+        left = memoryview(frame)
+        with contextlib.suppress(BrokenPipeError):
+            while left:
+                left = left[os.write(self._command, left) :]
 
     def _take(self, data: bytes) -> None:
         try:
@@ -191,55 +106,6 @@ class SupervisedProcess:
         """Kill a process that can no longer be understood: its code wrote to or closed the pipe."""
         self.signal_group(signal.SIGKILL)
 
-    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            descriptor = os.pidfd_open(self.pid)
-        except (AttributeError, OSError):
-            # Not Linux, or an old kernel: a thread waits, and the process is reaped at once.
-            threading.Thread(target=self._wait_in_thread, args=(loop,), daemon=True).start()
-            return
-
-        def on_exit() -> None:
-            loop.remove_reader(descriptor)
-            os.close(descriptor)
-            # The dead leader still reserves its group's id: it is not reaped yet.
-            self._kill_group()
-            _, status, usage = os.wait4(self.pid, 0)
-            self._finish(status, usage)
-
-        loop.add_reader(descriptor, on_exit)
-
-    def _wait_in_thread(self, loop: asyncio.AbstractEventLoop) -> None:
-        _, status, usage = os.wait4(self.pid, 0)
-        self._kill_group()
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(self._finish, status, usage)
-
-    def _kill_group(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-
-    def _finish(self, status: int, usage: resource.struct_rusage) -> None:
-        code = os.waitstatus_to_exitcode(status)
-        # Popen did not reap it and would complain that it still runs.
-        self._process.returncode = code
-        for pump in (*self._output, self._events):
-            pump.drain()
-            pump.close()
-        self._closing = asyncio.ensure_future(self._close_command())
-        self.exited.set_result(Exit(code, memory.peak_rss_bytes(usage)))
-
     async def _close_command(self) -> None:
         async with self._sending:
             os.close(self._command)
-
-
-def _named(on_output: Callable[[str, bytes], None] | None, name: str) -> OnBytes:
-    assert on_output is not None
-    return lambda data: on_output(name, data)
-
-
-def _write(descriptor: int, frame: bytes) -> None:
-    left = memoryview(frame)
-    while left:
-        left = left[os.write(descriptor, left) :]

@@ -14,6 +14,7 @@ def make_log(level: LogLevel) -> Any:
     """Return a logger of its own, which leaves the configuration of others alone."""
     # Bound now: user code in threads has its own sys.stderr.
     stream = sys.stderr
+    # Bound once: the proxy would put the whole logger together again for every line.
     return structlog.wrap_logger(
         structlog.PrintLogger(stream),
         processors=[
@@ -24,4 +25,4 @@ def make_log(level: LogLevel) -> Any:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         context_class=dict,
         cache_logger_on_first_use=False,
-    )
+    ).bind()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -13,17 +13,19 @@ from longshore.limits import JSON_BODY_BYTES, PAUSE_MAX_S
 from longshore.wire.worker import AttemptError, Outcome
 from longshore.worker import memory
 from longshore.worker.apps import run_app
-from longshore.worker.channel import Finished, Run
+from longshore.worker.buckets import run_function
+from longshore.worker.channel import Finished, LocalFile, Run
 from longshore.worker.registry import Registry
 from longshore.worker.texts import attempt_error
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What a runner made: the JSON of the result, and a file to upload with it."""
+    """What a runner made: the JSON of the result, and the files that belong to it."""
 
     result: bytes
     pdf: str | None = None
+    files: Sequence[LocalFile] = ()
 
 
 Note = Callable[[str], None]
@@ -37,7 +39,12 @@ def _run_app(registry: Registry, run: Run, note: Note) -> Product:
     return Product(result, pdf)
 
 
-RUNNERS: dict[str, Runner] = {"apps": _run_app}
+def _run_function(registry: Registry, run: Run, note: Note) -> Product:
+    result, files = run_function(registry, run, note)
+    return Product(result, files=files)
+
+
+RUNNERS: dict[str, Runner] = {"apps": _run_app, "buckets": _run_function}
 """By the surface that a work belongs to."""
 
 
@@ -53,7 +60,7 @@ def execute(registry: Registry, run: Run, note: Note, *, memory_limit_bytes: int
     except MemoryError as error:
         return _ended(run, Outcome.FAILURE, _out_of_memory(error, memory_limit_bytes))
     except SystemExit as error:
-        message = f"The code called sys.exit({error.code!r}); return the documents instead."
+        message = f"The code called sys.exit({error.code!r}); let it return instead."
         return _ended(run, Outcome.FAILURE, attempt_error(error, message))
     # The attempt's error is the place for what user code raises, KeyboardInterrupt included.
     except BaseException as error:  # noqa: BLE001
@@ -64,6 +71,7 @@ def execute(registry: Registry, run: Run, note: Note, *, memory_limit_bytes: int
         Outcome.SUCCESS,
         result=msgspec.Raw(product.result),
         pdf=product.pdf,
+        files=list(product.files),
     )
 
 

@@ -14,20 +14,27 @@ from longshore.errors import ConfigurationError, LongshoreError
 from longshore.worker.registry import REGISTRY, Registry
 
 
-def load(modules: Sequence[str]) -> Registry:
+def load(modules: Sequence[str], *, buckets: bool = False) -> Registry:
     """Import each module, given as a dotted name or as a path, and return what they registered.
+
+    With `buckets` the worker serves works that name their own functions: these are found in the
+    working directory too, and the modules need not register anything.
 
     Raises:
         ConfigurationError: a module is not there, does not import (the cause is attached), or
             none of them registers anything.
     """
+    if buckets:
+        _put_on_path(Path.cwd())
     for name in modules:
         _load_one(name)
-    if not REGISTRY.apps:
+    if not (REGISTRY.apps or REGISTRY.functions or buckets):
         raise ConfigurationError(
-            f"{', '.join(modules)}: imported, but nothing is registered. Put "
-            "@longshore.app(...) above the function that the worker is to run."
+            f"{', '.join(modules)}: imported, but nothing is registered. Put @longshore.app(...) "
+            "or @longshore.function(...) above the function that the worker is to run."
         )
+    if REGISTRY.functions:
+        _put_on_path(Path.cwd())
     return REGISTRY
 
 

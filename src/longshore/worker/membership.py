@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
 from typing import Any
 
 from longshore.errors import LongshoreError
-from longshore.wire.worker import AppOffer, Registered, Registration
+from longshore.wire.worker import BucketOffer, Registered, Registration
 from longshore.worker.backoff import Backoff
-from longshore.worker.channel import Identity
+from longshore.worker.channel import Identity, Loaded
 from longshore.worker.leases import Leases
 from longshore.worker.options import WorkerOptions
 from longshore.worker.transport import Transport, may_try_again
@@ -30,7 +29,7 @@ class Membership:
         self._leases = leases
         self._log = log
         self._incarnation = secrets.token_hex(16)
-        self._offers: Sequence[AppOffer] = ()
+        self._offers = Loaded()
         self._registered: Registered | None = None
         self._joining = asyncio.Lock()
 
@@ -44,13 +43,16 @@ class Membership:
         """The queues that hold work for the offers."""
         return [] if self._registered is None else self._registered.queues
 
-    async def join(self, offers: Sequence[AppOffer]) -> None:
+    async def join(self, offers: Loaded) -> None:
         """Register what this worker offers; waits for a server that is away.
 
         Raises:
             LongshoreError: the server refuses, because of the key or of an offer.
         """
-        self._offers = offers
+        buckets = {bucket.name: bucket for bucket in offers.buckets}
+        for name in self._options.buckets:
+            buckets.setdefault(name, BucketOffer(name=name))
+        self._offers = Loaded(offers.apps, list(buckets.values()))
         async with self._joining:
             await self._register()
 
@@ -65,7 +67,8 @@ class Membership:
         request = Registration(
             name=self._options.name,
             slots=self._options.slots,
-            apps=list(self._offers),
+            apps=self._offers.apps,
+            buckets=self._offers.buckets,
             incarnation=self._incarnation,
         )
         backoff, told = Backoff(), False

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from longshore.errors import ConfigurationError
 from longshore.limits import CLAIM_WORKS, NAME_CHARACTERS
+from longshore.worker.registry import check_bucket
 
 Executor = Literal["process", "thread"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -32,7 +33,8 @@ class WorkerOptions:
     """How a worker runs.
 
     Attributes:
-        modules: the user's modules, as dotted names or as paths of files.
+        modules: the user's modules, as dotted names or as paths of files; none are needed to
+            serve buckets whose works name what runs them.
         url: address of the server, such as `http://127.0.0.1:8400`.
         key: API key of role worker; never logged.
         slots: how many works run at the same time.
@@ -46,6 +48,10 @@ class WorkerOptions:
         grace_s: time between asking a child process to end and killing it, in seconds.
         log_level: least severe line that the worker writes to stderr about itself.
         parent_pid: the process beside which the worker runs; when that is gone it drains.
+        buckets: buckets to serve, beside those that the modules register a function for.
+        where: filter that works of buckets must match, in the language of /buckets/view.
+        shell: whether a command of one element is given to a shell.
+        lives: how many works to run before the worker stops; None for no end.
     """
 
     modules: Sequence[str]
@@ -59,18 +65,27 @@ class WorkerOptions:
     grace_s: float = 5.0
     log_level: LogLevel = "info"
     parent_pid: int | None = None
+    buckets: Sequence[str] = ()
+    where: Mapping[str, Any] | None = None
+    shell: bool = False
+    lives: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
 
         Raises:
-            ConfigurationError: no module, an address that is not http(s), a bad number or name.
+            ConfigurationError: nothing to serve, an address that is not http(s), a bad number or
+                name.
         """
-        if not self.modules:
+        if not self.modules and not self.buckets:
             raise ConfigurationError(
-                "A worker needs at least one module that registers something to run. "
-                "Give its dotted name or the path of its file."
+                "A worker needs something to serve: give a module that registers something to run, "
+                "by its dotted name or the path of its file, or a bucket with --bucket NAME."
             )
+        for name in self.buckets:
+            check_bucket("--bucket", name)
+        if self.lives is not None and self.lives < 1:
+            raise ConfigurationError(f"lives is {self.lives}; give 1 or more, or none at all.")
         if not self.url.startswith(("http://", "https://")):
             raise ConfigurationError(
                 f"The server address {self.url!r} must start with http:// or https://."

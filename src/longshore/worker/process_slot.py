@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from longshore.wire.worker import AttemptError, Outcome
 from longshore.worker import memory
@@ -58,9 +59,20 @@ class ProcessSlot:
         self._on_group = on_group
         self._child: SupervisedProcess | None = None
         self._ready: asyncio.Future[None] | None = None
-        self._finished: asyncio.Future[Finished] | None = None
+        self._finished: asyncio.Future[Finished | None] | None = None
         self._attempt: Attempt | None = None
         self._set_up_output: deque[bytes] = deque(maxlen=64)
+
+    @property
+    def ready(self) -> bool:
+        """Whether its process is there and set up."""
+        child = self._child
+        return (
+            child is not None
+            and not child.exited.done()
+            and self._ready is not None
+            and self._ready.done()
+        )
 
     async def start(self) -> None:
         """Make a process and wait for its set-up, unless one is ready."""
@@ -102,23 +114,38 @@ class ProcessSlot:
         """Run one work in the process; kill its group when it is stopped or takes too long."""
         child = self._child
         assert child is not None
-        self._attempt = attempt
-        self._finished = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
         timeout_s = attempt.work.timeout_s
+        sending: asyncio.Task[None] | None = None
+        timer: asyncio.TimerHandle | None = None
+        self._attempt = attempt
+        # One future for all that can end the attempt: short works come by the thousand a second,
+        # and a task and a wait for each cause would cost more than they do.
+        self._finished = loop.create_future()
+        wake = partial(_settle, self._finished)
+        child.exited.add_done_callback(wake)
+        attempt.stopped.add_done_callback(wake)
+        if timeout_s is not None:
+            timer = loop.call_later(timeout_s, attempt.stop, Stop.TIME_LIMIT)
         try:
-            sending = asyncio.create_task(child.send(run))
-            await first_of(self._finished, child.exited, attempt.stopped, timeout_s=timeout_s)
-            if self._finished.done():
+            if not child.send_now(run):
+                sending = asyncio.create_task(child.send(run))
+            finished = await self._finished
+            if finished is not None:
                 child.drain_output()
-                return self._finished.result()
+                return finished
             if child.exited.done():
                 return self._crashed(run, child.exited.result(), attempt)
-            why = attempt.stopped.result() if attempt.stopped.done() else Stop.TIME_LIMIT
+            why = attempt.stopped.result()
             await child.stop(self._grace_s)
-            await sending
+            if sending is not None:
+                await sending
             attempt.output.flush()
             return stopped(run, why, timeout_s, attempt.output.tail())
         finally:
+            child.exited.remove_done_callback(wake)
+            if timer is not None:
+                timer.cancel()
             self._attempt = self._finished = None
 
     async def close(self) -> None:
@@ -147,8 +174,8 @@ class ProcessSlot:
 
     def _on_message(self, message: FromChild) -> None:
         match message:
-            case Loaded(apps=apps):
-                self._on_loaded(apps)
+            case Loaded():
+                self._on_loaded(message)
             case Ready():
                 assert self._ready is not None
                 self._ready.set_result(None)
@@ -167,3 +194,9 @@ class ProcessSlot:
             self._attempt.output.feed(stream, data)
         elif self._ready is not None and not self._ready.done():
             self._set_up_output.append(data)
+
+
+def _settle(finished: asyncio.Future[Finished | None], _: asyncio.Future[object]) -> None:
+    """End the wait for the code: its process has ended, or it is to be stopped."""
+    if not finished.done():
+        finished.set_result(None)

@@ -1,19 +1,24 @@
-"""What user code registers: `@longshore.app`, checked when it is declared."""
+"""What user code registers: `@longshore.app` and `@longshore.function`, checked when declared."""
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 from longshore.errors import ConfigurationError
 from longshore.limits import ATTEMPTS, NAME_CHARACTERS
 from longshore.worker.documents import Document, InputFile
 
+BUCKET_CHARACTERS: Final = 128
+_BUCKET: Final = re.compile(r"(?:[^\W_]|-)+")
+
 AppFunction = Callable[[InputFile], Iterable[Document]]
 _Function = TypeVar("_Function", bound=AppFunction)
 _Setup = TypeVar("_Setup", bound=Callable[[], object])
+_Any = TypeVar("_Any", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +39,22 @@ class App:
         return (self.owner.casefold(), self.name.casefold(), self.version)
 
 
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function that runs the works of a bucket which name nothing to run themselves."""
+
+    bucket: str
+    function: Callable[..., Any]
+    timeout_s: float | None = None
+
+
 class Registry:
     """All that the modules of one worker have registered."""
 
     def __init__(self) -> None:
         """Start empty."""
         self.apps: dict[tuple[str, str, str], App] = {}
+        self.functions: dict[str, Function] = {}
         self.setups: list[Callable[[], object]] = []
 
     def add_app(self, app: App) -> None:
@@ -56,6 +71,20 @@ class Registry:
                 "another version."
             )
         self.apps[app.key] = app
+
+    def add_function(self, function: Function) -> None:
+        """Add the function of a bucket.
+
+        Raises:
+            ConfigurationError: the bucket has another one already.
+        """
+        present = self.functions.get(function.bucket)
+        if present is not None and present.function is not function.function:
+            raise ConfigurationError(
+                f"Bucket {function.bucket!r} has two functions: {_where(present.function)} and "
+                f"{_where(function.function)}. Register one of them for another bucket."
+            )
+        self.functions[function.bucket] = function
 
 
 REGISTRY = Registry()
@@ -113,6 +142,49 @@ def app(
     return register
 
 
+def function(bucket: str, *, timeout_s: float | None = None) -> Callable[[_Any], _Any]:
+    """Register what runs the works of a bucket that name neither function nor command.
+
+    It is called with the work's `parameters` as keyword arguments; one whose only parameter is
+    annotated `longshore.Work` is given the whole work. It returns a dict of results, or a tuple of
+    results, list of products and list of plots. A Click command can be registered as well.
+
+    Args:
+        bucket: name of the bucket: 1 to 128 letters, digits and hyphens.
+        timeout_s: time limit of one work in seconds, where it is shorter than the work's own; the
+            process is killed at its end.
+
+    Raises:
+        ConfigurationError: a value is unusable, or this is not a function.
+    """
+
+    def register(function: _Any) -> _Any:
+        check_bucket("longshore.function", bucket)
+        _check_callable("longshore.function", function)
+        if timeout_s is not None and timeout_s <= 0:
+            raise ConfigurationError(
+                f"Bucket {bucket!r}: timeout_s is {timeout_s}; give a number of seconds above 0."
+            )
+        REGISTRY.add_function(Function(bucket, function, timeout_s))
+        return function
+
+    return register
+
+
+def check_bucket(label: str, name: object) -> None:
+    """Refuse what no bucket can be called.
+
+    Raises:
+        ConfigurationError: `name` is not 1 to 128 letters, digits and hyphens.
+    """
+    usable = isinstance(name, str) and _BUCKET.fullmatch(name) is not None
+    if not usable or len(str(name)) > BUCKET_CHARACTERS:
+        raise ConfigurationError(
+            f"{label}: a bucket's name has 1 to {BUCKET_CHARACTERS} letters, digits and hyphens; "
+            f"{name!r} is none."
+        )
+
+
 def setup(function: _Setup) -> _Setup:
     """Run `function` once in each worker process before its first work (load a model there)."""
     if function not in REGISTRY.setups:
@@ -128,18 +200,22 @@ def _check_text(label: str, value: object) -> None:
         )
 
 
-def _check_function(function: object) -> None:
-    if not callable(function) or inspect.iscoroutinefunction(function):
-        raise ConfigurationError(
-            f"longshore.app: {function!r} must be a plain function; the worker runs it in a "
-            "process of its own, so it need not be async."
-        )
+def _check_function(function: Callable[..., object]) -> None:
+    _check_callable("longshore.app", function)
     try:
         inspect.signature(function).bind(object())
     except TypeError as error:
         raise ConfigurationError(
             f"longshore.app: {_where(function)} must take one argument, an InputFile ({error})."
         ) from error
+
+
+def _check_callable(label: str, function: Any) -> None:
+    if not callable(function) or inspect.iscoroutinefunction(function):
+        raise ConfigurationError(
+            f"{label}: {function!r} must be a plain function; the worker runs it in a process of "
+            "its own, so it need not be async."
+        )
 
 
 def _where(function: Callable[..., object]) -> str:

@@ -9,7 +9,15 @@ from typing import Any
 
 from longshore.errors import InvalidRequest, LongshoreError, NotFound
 from longshore.limits import CLAIM_WORKS, REPORT_BODY_BYTES
-from longshore.wire.worker import Held, Outcome, Report, ReportAnswer, ReportRequest
+from longshore.wire.worker import (
+    NO_RESULT,
+    AttemptError,
+    Held,
+    Outcome,
+    Report,
+    ReportAnswer,
+    ReportRequest,
+)
 from longshore.worker.backoff import Backoff
 from longshore.worker.livelogs import LiveLogs
 from longshore.worker.transport import Transport
@@ -50,13 +58,16 @@ class Reporter:
         self._on_unknown = on_unknown
         self._log = log
         self._waiting: deque[Report] = deque()
+        self._then: dict[tuple[str, int], Callable[[], None]] = {}
         self._some = asyncio.Event()
         self._none = asyncio.Event()
         self._none.set()
 
-    def add(self, report: Report) -> None:
-        """Queue a report."""
+    def add(self, report: Report, *, on_accepted: Callable[[], None] | None = None) -> None:
+        """Queue a report; `on_accepted` is called when the server has recorded it."""
         self._waiting.append(report)
+        if on_accepted is not None:
+            self._then[report.work_id, report.attempt] = on_accepted
         self._none.clear()
         self._some.set()
 
@@ -119,10 +130,22 @@ class Reporter:
             return
         report = batch[0]
         self._log.error("a report was refused", work=report.work_id, why=str(error))
+        self._then.pop((report.work_id, report.attempt), None)
+        if bytes(report.result) != bytes(NO_RESULT):
+            # What the server cannot keep is a failure that it is told of; otherwise the work would
+            # run for as long as this worker lives.
+            await self._deliver([_without_result(report, error)])
+            return
         self._on_answered([Held(report.work_id, report.attempt)])
 
     def _note(self, batch: list[Report], answer: ReportAnswer) -> None:
         outcomes = {(report.work_id, report.attempt): report.outcome for report in batch}
+        refused = {(lost.work_id, lost.attempt) for lost in answer.lost}
+        for report in batch:
+            key = (report.work_id, report.attempt)
+            then = self._then.pop(key, None) if self._then else None
+            if then is not None and key not in refused:
+                then()
         for lost in answer.lost:
             outcome = outcomes.get((lost.work_id, lost.attempt))
             if outcome is not Outcome.CANCELLED:
@@ -134,6 +157,20 @@ class Reporter:
                     why=lost.reason,
                 )
         self._on_answered([Held(report.work_id, report.attempt) for report in batch])
+
+
+def _without_result(report: Report, refusal: LongshoreError) -> Report:
+    """Return the report of a failure in place of one whose result the server refuses."""
+    return Report(
+        work_id=report.work_id,
+        attempt=report.attempt,
+        outcome=Outcome.FAILURE,
+        error=report.error
+        or AttemptError(
+            type="ResultRefused",
+            message=f"The server does not take the result: {refusal.message}",
+        ),
+    )
 
 
 def _size(report: Report) -> int:

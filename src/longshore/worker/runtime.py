@@ -1,7 +1,7 @@
 """The worker: claims works, runs the user's code on them, reports how they ended.
 
     claims --Claimed--> slot loop, one per slot --Report--> reporter --> server
-                          |  input file, user code in a child process, PDF
+                          |  input file, user code in a child process or a command, its files
                           +--lines--> live logs --> server
     heartbeat process: renews the leases of all attempts, says which are lost or cancelled
 
@@ -17,23 +17,24 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from longshore.clock import SystemClock
 from longshore.errors import ConfigurationError, LongshoreError
-from longshore.wire.worker import AppOffer, Goodbye, Lost
+from longshore.wire.worker import Claimed, Goodbye, Lost
 from longshore.worker import memory
 from longshore.worker.attempts import Attempts
 from longshore.worker.backoff import Backoff
-from longshore.worker.channel import Begin
+from longshore.worker.channel import Begin, Loaded
 from longshore.worker.claims import Claims
+from longshore.worker.commands import Commands
 from longshore.worker.console import make_log
 from longshore.worker.leases import Leases
 from longshore.worker.livelogs import Accepted, LiveLogs
 from longshore.worker.membership import Membership
 from longshore.worker.options import WorkerOptions
+from longshore.worker.pace import Pace
 from longshore.worker.process_slot import ProcessSlot
 from longshore.worker.reports import Reporter
 from longshore.worker.slots import SetUpFailed, first_of
@@ -56,7 +57,8 @@ def run(options: WorkerOptions) -> int:
         The exit status: 0, or 1 when reports could not be delivered before the end.
 
     Raises:
-        ConfigurationError: the modules do not load, register nothing, or their set-up fails.
+        ConfigurationError: the modules do not load, register nothing that can be served, or their
+            set-up fails.
         Unauthenticated, PermissionDenied: the server refuses the key.
         InvalidRequest: the server refuses an offer.
     """
@@ -78,9 +80,11 @@ class Worker:
         self._directory = Path(tempfile.mkdtemp(prefix="longshore-worker-"))
         self._draining: asyncio.Future[None] = loop.create_future()
         self._hurried: asyncio.Future[None] = loop.create_future()
-        self._offers: asyncio.Future[Sequence[AppOffer]] = loop.create_future()
+        self._offers: asyncio.Future[Loaded] = loop.create_future()
         self._rejoining: set[asyncio.Task[None]] = set()
         self._ever_ready = False
+        self._ended = 0
+        self._pace = Pace(options.slots)
         self._transport = Transport(options.url, options.key)
         self._leases = Leases(
             str(self._directory),
@@ -100,11 +104,18 @@ class Worker:
             on_unknown=self._membership.rejoin,
             log=self._log,
         )
+        self._commands = Commands(
+            shell=options.shell,
+            grace_s=options.grace_s,
+            memory_limit_bytes=self._memory_limit_bytes(),
+            on_group=self._leases.guard,
+        )
         self._attempts = Attempts(
             self._transport,
             self._logs,
             self._leases,
             self._reporter,
+            self._commands,
             directory=self._directory,
             log=self._log,
         )
@@ -112,6 +123,8 @@ class Worker:
             self._transport,
             self._membership,
             self._leases,
+            self._pace,
+            options,
             hand_back=self._attempts.hand_back,
             log=self._log,
         )
@@ -153,10 +166,12 @@ class Worker:
 
     def _make_slots(self) -> list[ProcessSlot] | list[ThreadSlot]:
         options = self._options
+        begin = Begin(
+            list(options.modules), self._memory_limit_bytes(), buckets=bool(options.buckets)
+        )
         if options.executor == "thread":
-            code = SharedCode(options.modules, self._loaded)
+            code = SharedCode(begin, self._loaded)
             return [ThreadSlot(code) for _ in range(options.slots)]
-        begin = Begin(list(options.modules), self._memory_limit_bytes())
         return [
             ProcessSlot(
                 begin,
@@ -172,12 +187,17 @@ class Worker:
             return memory.default_limit_bytes(self._options.slots)
         return self._options.memory_limit_bytes
 
-    def _loaded(self, offers: Sequence[AppOffer]) -> None:
+    def _loaded(self, offers: Loaded) -> None:
         if not self._offers.done():
+            self._attempts.know_functions({each.name: each.timeout_s for each in offers.buckets})
             self._offers.set_result(offers)
 
     def _lost(self, lost: Lost) -> None:
-        self._attempts.give_up(lost)
+        waiting = self._claims.drop(lost)
+        if waiting is None:
+            self._attempts.give_up(lost)
+        else:
+            self._attempts.drop(waiting, lost)
 
     def _rejoin_soon(self, worker_id: str) -> None:
         if not self._rejoining:
@@ -215,7 +235,7 @@ class Worker:
             if not slots.done():
                 self._attempts.stop_all()
                 grace_s = 0.0 if self._hurried.done() else _DRAIN_GRACE_S
-                for slot in self._slots:
+                for slot in (*self._slots, self._commands):
                     slot.limit_grace(grace_s)
             await slots
         finally:
@@ -225,7 +245,10 @@ class Worker:
         offers = await self._offers
         await self._membership.join(offers)
         options = self._options
-        served = ", ".join(f"{app.owner}/{app.name} {app.version}" for app in offers)
+        served = ", ".join(
+            [f"{app.owner}/{app.name} {app.version}" for app in offers.apps]
+            + [f"bucket {name}" for name in self._buckets(offers)]
+        )
         limit = self._memory_limit_bytes()
         limits = {} if options.executor == "thread" else {"memory": memory.readable(limit)}
         self._log.info(
@@ -237,30 +260,49 @@ class Worker:
         )
         await self._claims.run()
 
+    def _buckets(self, offers: Loaded) -> list[str]:
+        return list(
+            dict.fromkeys([each.name for each in offers.buckets] + [*self._options.buckets])
+        )
+
     async def _use(self, slot: ProcessSlot | ThreadSlot) -> None:
         """Keep one slot busy until the worker drains."""
         if slot is not self._slots[0]:
             # One slot finds out whether the modules load at all.
             await first_of(self._offers, self._draining)
-        backoff = Backoff(_LONGEST_RESTART_S)
+        backoff, loop = Backoff(_LONGEST_RESTART_S), asyncio.get_running_loop()
         while not self._draining.done():
-            if not await self._start(slot):
+            if not slot.ready and not await self._start(slot):
                 await backoff.wait()
                 continue
-            place = self._claims.enqueue()
-            ended = asyncio.create_task(slot.ended())
-            try:
-                await first_of(place, ended, self._draining)
-            finally:
-                await _cancel(ended)
-            if not place.done():
-                self._claims.withdraw(place)
+            work = self._claims.take() or await self._wait_for_work(slot)
+            if work is None:
                 await backoff.wait()
-            elif self._draining.done():
-                self._attempts.hand_back(place.result())
-            else:
-                await self._attempts.run(place.result(), slot)
-                backoff.reset()
+                continue
+            began_s = loop.time()
+            await self._attempts.run(work, slot)
+            self._pace.note(loop.time() - began_s, len(memoryview(work.payload)))
+            backoff.reset()
+            self._ended += 1
+            if self._ended == self._options.lives:
+                self._log.info("all its works are done", lives=self._ended)
+                self.drain()
+
+    async def _wait_for_work(self, slot: ProcessSlot | ThreadSlot) -> Claimed | None:
+        """Wait in the row of idle slots; None when the slot ends or the worker drains first."""
+        place = self._claims.enqueue()
+        ended = asyncio.create_task(slot.ended())
+        try:
+            await first_of(place, ended, self._draining)
+        finally:
+            ended.cancel()
+        if not place.done():
+            self._claims.withdraw(place)
+            return None
+        if self._draining.done():
+            self._attempts.hand_back(place.result())
+            return None
+        return place.result()
 
     async def _start(self, slot: ProcessSlot | ThreadSlot) -> bool:
         """Make a slot ready; False when that failed, or the worker drains first."""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Protocol
 
-from longshore.wire.worker import AppOffer, AttemptError, Claimed, Outcome
-from longshore.worker.channel import Finished, Run
+from longshore.wire.worker import AttemptError, Claimed, Outcome
+from longshore.worker.channel import Finished, Loaded, Run
 from longshore.worker.output import AttemptOutput
 
 
@@ -43,11 +43,16 @@ class SetUpFailed(Exception):
     """A slot cannot be used: the modules do not load, or set-up failed."""
 
 
-OnLoaded = Callable[[list[AppOffer]], None]
+OnLoaded = Callable[[Loaded], None]
 
 
 class Slot(Protocol):
     """Runs one work at a time."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can run a work now, without `start`."""
+        ...
 
     async def start(self) -> None:
         """Get ready to run; quick when it is ready already.

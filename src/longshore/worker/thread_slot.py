@@ -11,13 +11,13 @@ import asyncio
 import queue
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TextIO
 
 from longshore.errors import ConfigurationError
-from longshore.worker.apps import offers
-from longshore.worker.channel import Finished, Run
+from longshore.worker import apps, buckets
+from longshore.worker.channel import Begin, Finished, Loaded, Run
 from longshore.worker.execution import execute
 from longshore.worker.loading import load
 from longshore.worker.output import AttemptOutput
@@ -31,9 +31,9 @@ _Job = tuple[Run, AttemptOutput, "asyncio.Future[Finished]"]
 class SharedCode:
     """The user's modules and their set-up, once for all threads."""
 
-    def __init__(self, modules: Sequence[str], on_loaded: OnLoaded) -> None:
+    def __init__(self, begin: Begin, on_loaded: OnLoaded) -> None:
         """Load nothing yet; `on_loaded` is called with what the modules offer."""
-        self._modules = modules
+        self._begin = begin
         self._on_loaded = on_loaded
         self._lock = asyncio.Lock()
         self._registry: Registry | None = None
@@ -46,14 +46,14 @@ class SharedCode:
         """
         async with self._lock:
             if self._registry is None:
-                self._registry = await asyncio.to_thread(_set_up, self._modules)
-                self._on_loaded(offers(self._registry))
+                registry = self._registry = await asyncio.to_thread(_set_up, self._begin)
+                self._on_loaded(Loaded(apps.offers(registry), buckets.offers(registry)))
             return self._registry
 
 
-def _set_up(modules: Sequence[str]) -> Registry:
+def _set_up(begin: Begin) -> Registry:
     try:
-        registry = load(modules)
+        registry = load(begin.modules, buckets=begin.buckets)
         for function in registry.setups:
             function()
     except ConfigurationError as error:
@@ -73,6 +73,11 @@ class ThreadSlot:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._busy: asyncio.Future[Finished] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the thread is there and idle."""
+        return self._thread is not None and (self._busy is None or self._busy.done())
 
     async def start(self) -> None:
         """Set up, and wait for code that outlived its attempt."""

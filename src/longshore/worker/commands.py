@@ -1,0 +1,217 @@
+"""Works of buckets that are commands: run one, keep what it writes, tell how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import shlex
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from longshore.errors import ConfigurationError
+from longshore.limits import COMMAND_OUTPUT_BYTES
+from longshore.wire.worker import AttemptError, BucketJob, Outcome
+from longshore.worker import memory, returned
+from longshore.worker.buckets import local_files
+from longshore.worker.channel import Finished, Run
+from longshore.worker.returned import Returned
+from longshore.worker.slots import Attempt, Stop, first_of, last_lines, stopped
+from longshore.worker.supervision import Exit, OwnedProcess
+
+_SHELL: Final = "/bin/sh"
+# Outside of quotes these mean something to a shell, and nothing to a program.
+_OPERATORS: Final = "|&;<>()$`*?"
+
+
+class Captured:
+    """What a command wrote to one stream: all of it, or its beginning and its end."""
+
+    def __init__(self, limit_bytes: int = COMMAND_OUTPUT_BYTES) -> None:
+        """Keep at most `limit_bytes`, half of them from the beginning."""
+        self._half_bytes = limit_bytes // 2
+        self._head = bytearray()
+        self._tail: deque[bytes] = deque()
+        self._tail_bytes = 0
+        self._left_out_bytes = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take what was read."""
+        room = self._half_bytes - len(self._head)
+        if room > 0:
+            self._head += data[:room]
+            data = data[room:]
+        if data:
+            self._tail.append(data)
+            self._tail_bytes += len(data)
+        while self._tail and self._tail_bytes - len(self._tail[0]) >= self._half_bytes:
+            gone = self._tail.popleft()
+            self._tail_bytes -= len(gone)
+            self._left_out_bytes += len(gone)
+
+    def lines(self) -> list[str]:
+        """Return the lines as text; bytes that are not UTF-8 are written with escapes."""
+        tail = b"".join(self._tail)
+        if not self._left_out_bytes:
+            return _lines(bytes(self._head) + tail)
+        marker = f"… {self._left_out_bytes} bytes are left out here …"
+        return [*_lines(bytes(self._head)), marker, *_lines(tail)]
+
+
+def _lines(data: bytes) -> list[str]:
+    # No database keeps NUL.
+    return data.decode("utf-8", "backslashreplace").replace("\x00", "\ufffd").splitlines()
+
+
+class Commands:
+    """Runs commands beside the slots' processes, each in a process group of its own."""
+
+    def __init__(
+        self,
+        *,
+        shell: bool,
+        grace_s: float,
+        memory_limit_bytes: int,
+        on_group: Callable[[int, bool], None],
+    ) -> None:
+        """Run nothing yet.
+
+        Args:
+            shell: whether a command of one element is given to a shell.
+            grace_s: time between SIGTERM and SIGKILL.
+            memory_limit_bytes: data that each process may allocate; 0 means no limit.
+            on_group: called with a process group's id and whether it begins or is gone.
+        """
+        self._shell = shell
+        self._grace_s = grace_s
+        self._memory_limit_bytes = memory_limit_bytes
+        self._on_group = on_group
+
+    def limit_grace(self, grace_s: float) -> None:
+        """Allow what is stopped from now on at most `grace_s` to end by itself."""
+        self._grace_s = min(self._grace_s, grace_s)
+
+    async def run(self, run: Run, job: BucketJob, attempt: Attempt) -> Finished:
+        """Run the command of a work to its end, which may be a stop.
+
+        Raises:
+            ConfigurationError: it cannot be started; the message says why.
+        """
+        command = job.command or []
+        argv = arguments(command, shell=self._shell)
+        kept = {"stdout": Captured(), "stderr": Captured()}
+
+        def take(stream: str, data: bytes) -> None:
+            kept[stream].feed(data)
+            attempt.output.feed(stream, data)
+
+        try:
+            process = OwnedProcess(argv, on_output=take)
+        except (OSError, ValueError) as error:
+            raise _not_started(argv[0], error) from error
+        self._begin(process)
+        timeout_s = attempt.work.timeout_s
+        await first_of(process.exited, attempt.stopped, timeout_s=timeout_s)
+        if not process.exited.done():
+            why = attempt.stopped.result() if attempt.stopped.done() else Stop.TIME_LIMIT
+            await process.stop(self._grace_s)
+            attempt.output.flush()
+            return stopped(run, why, timeout_s, attempt.output.tail())
+        end = process.exited.result()
+        if end.code != 0:
+            attempt.output.flush()
+            return self._failed(run, end, attempt.output.tail())
+        results = {
+            "args": command[0] if len(command) == 1 else command,
+            "stdout": kept["stdout"].lines(),
+            "stderr": kept["stderr"].lines(),
+            "returncode": 0,
+        }
+        return _succeeded(run, job, results)
+
+    def _begin(self, process: OwnedProcess) -> None:
+        self._on_group(process.pid, True)
+        process.exited.add_done_callback(lambda _: self._on_group(process.pid, False))
+        if self._memory_limit_bytes and hasattr(resource, "prlimit"):
+            limit = (self._memory_limit_bytes, resource.RLIM_INFINITY)
+            # It may have ended by now, or have a lower limit that it may not raise.
+            with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
+                resource.prlimit(process.pid, resource.RLIMIT_DATA, limit)
+
+    def _failed(self, run: Run, end: Exit, tail: str) -> Finished:
+        used = memory.describe(self._memory_limit_bytes, end.peak_rss_bytes)
+        how = f"{end}" if end.code > 0 else f"{end} ({used})"
+        message = f"The command {how}.{last_lines(tail)}"
+        error = AttemptError(type="CommandFailed", message=message)
+        return Finished(run.work_id, run.attempt, Outcome.FAILURE, error=error)
+
+
+def arguments(command: Sequence[str], *, shell: bool) -> list[str]:
+    """Return the program of a command and its arguments.
+
+    Several elements are taken as they are. A single one is given to a shell where the worker may
+    use one; otherwise it is split into words as a shell would, quotes included.
+
+    Raises:
+        ConfigurationError: the single element needs a shell, or its quotes do not match.
+    """
+    if len(command) > 1:
+        return list(command)
+    [text] = command
+    if shell:
+        return [_SHELL, "-c", text]
+    try:
+        words = shlex.split(text)
+        special = _special(text)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"The command {text[:200]!r} cannot be split into words: {error}. Deposit a list of "
+            "the program and its arguments."
+        ) from error
+    if special is not None:
+        raise ConfigurationError(
+            f"The command {text[:200]!r} needs a shell for {special!r}, and this worker uses "
+            "none. Deposit a list of the program and its arguments, or start the worker with "
+            "--shell."
+        )
+    if not words:
+        raise ConfigurationError("The command is blank. Deposit a program and its arguments.")
+    return words
+
+
+def _special(text: str) -> str | None:
+    """Return the first characters outside of quotes that only a shell understands."""
+    reader = shlex.shlex(text, posix=True, punctuation_chars=_OPERATORS)
+    reader.whitespace_split = True
+    reader.commenters = ""
+    return next((word for word in reader if word and not word.strip(_OPERATORS)), None)
+
+
+def _succeeded(run: Run, job: BucketJob, results: dict[str, Any]) -> Finished:
+    made = Returned(job.results, job.products, job.plots)
+    # What an earlier attempt, or the depositor, has put there is kept.
+    if not (job.results or job.products or job.plots):
+        made = Returned(results=results)
+    encoded = returned.encode(made, lambda _: None)
+    return Finished(
+        run.work_id,
+        run.attempt,
+        Outcome.SUCCESS,
+        result=msgspec.Raw(encoded),
+        files=local_files(job, made),
+    )
+
+
+def _not_started(program: str, error: OSError | ValueError) -> ConfigurationError:
+    if isinstance(error, FileNotFoundError):
+        return ConfigurationError(
+            f"There is no program {program!r} on this worker. Install it there, or correct the "
+            "command of the work."
+        )
+    why = error.strerror if isinstance(error, OSError) else str(error)
+    return ConfigurationError(
+        f"The program {program!r} cannot be started on this worker: {why}. Correct the command of "
+        "the work."
+    )
