@@ -8,6 +8,7 @@ import pytest
 from longshore.clock import ManualClock
 from longshore.storage import Database
 from tests.surfaces.apps_rig import Platform, platform
+from tests.surfaces.buckets_rig import Buckets, buckets_of
 
 
 @pytest.fixture
@@ -15,4 +16,11 @@ async def apps(database: Database, clock: ManualClock, tmp_path: Path) -> AsyncI
     """The apps surface on both databases, with one app on offer."""
     async with platform(database, clock, tmp_path) as made:
         made.offer("1.0.0")
+        yield made
+
+
+@pytest.fixture
+async def buckets(database: Database, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Buckets]:
+    """The buckets surface on both databases."""
+    async with buckets_of(database, clock, tmp_path) as made:
         yield made

@@ -90,11 +90,11 @@ class Call:
             IdempotencyConflict: the key was used before for another request.
             InvalidRequest: the key is unusable.
         """
-        key = self._idempotency_key()
+        key = self.idempotency_key()
 
         def answer(connection: Connection) -> tuple[Answer, bool]:
             if key is not None:
-                kept = answers.begin(connection, self.principal.key_id, key, self._fingerprint())
+                kept = answers.begin(connection, self.principal.key_id, key, self.fingerprint())
                 if kept is not None:
                     return kept, True
             result = service(connection, *args, **kwargs)
@@ -128,7 +128,12 @@ class Call:
             request_id=self.request_id,
         )
 
-    def _idempotency_key(self) -> str | None:
+    def idempotency_key(self) -> str | None:
+        """Return what the client calls this request, or None.
+
+        Raises:
+            InvalidRequest: the key is unusable.
+        """
         key = self.request.headers.get("idempotency-key")
         if key is None:
             return None
@@ -143,7 +148,8 @@ class Call:
             )
         return key
 
-    def _fingerprint(self) -> str:
+    def fingerprint(self) -> str:
+        """Return what a repetition of this request has in common with it; read the body first."""
         scope = self.request.scope
         parts = (
             scope["method"].encode(),

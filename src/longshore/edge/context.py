@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from longshore.clock import Clock
 from longshore.edge.authentication import Authenticator
@@ -12,6 +14,8 @@ from longshore.errors import Unavailable
 from longshore.settings import Settings
 from longshore.storage import Database
 from longshore.storage.blobs import Blobs
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -28,12 +32,19 @@ class Context:
     authenticator: Authenticator = field(init=False)
     wakeups: Wakeups = field(init=False)
     outbound: Outbound = field(init=False)
+    _shared: dict[Any, Any] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make what listens to the database, and what calls other servers."""
         self.authenticator = Authenticator(self.database)
         self.wakeups = Wakeups(self.database)
         self.outbound = Outbound(self.settings.webhook_networks)
+
+    def shared(self, make: Callable[[Database], T]) -> T:
+        """Return what `make(database)` gave at the first call: one for all requests."""
+        if make not in self._shared:
+            self._shared[make] = make(self.database)
+        return self._shared[make]  # type: ignore[no-any-return]
 
     @property
     def clock(self) -> Clock:

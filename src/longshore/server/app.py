@@ -19,12 +19,15 @@ from longshore.server.lifespan import lifespan
 from longshore.server.middleware import PathGuard, RequestLog, UnreadBody
 from longshore.server.native import NATIVE, about, keys, queues, webhooks, worker, works
 from longshore.surfaces.apps.routes import router as apps_router
+from longshore.surfaces.buckets.routes import router as buckets_router
 
-OPEN_PATHS: Final = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
+OPEN_PATHS: Final = frozenset(
+    {"/", "/healthz", "/readyz", "/docs", "/openapi.json", "/buckets/version", "/results/version"}
+)
 """What answers without a key; a test calls everything else without one."""
 _DESCRIPTION: Final = (
     "Self-hosted batch work. Paths under /api/v2 (also /v2) speak the apps protocol, paths under "
-    "/longshore/v1 are Longshore's own. Every request carries an API key, as "
+    "/buckets and /results that of work buckets, and paths under /longshore/v1 are Longshore's own. Every request carries an API key, as "
     "the header Authorization: Bearer KEY."
 )
 _root = APIRouter(tags=["server"])
@@ -49,6 +52,7 @@ def create_app(context: Context) -> FastAPI:
     app.state.health = Health(context)
     app.state.metrics = metrics.Metrics()
     app.include_router(_root)
+    app.include_router(buckets_router)
     for part in (works, queues, keys, about, worker, webhooks):
         app.include_router(part.router, prefix=NATIVE)
     app.include_router(apps_router, prefix="/api")

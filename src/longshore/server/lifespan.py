@@ -13,17 +13,26 @@ from fastapi import FastAPI
 
 from longshore.access import answers
 from longshore.clock import SECOND_US
+from longshore.edge import webhooks
 from longshore.edge.context import Context
+from longshore.edge.wakeups import NOTICES, Bell
 from longshore.engine import artifacts, janitor
 from longshore.errors import CorruptData, Unavailable
 from longshore.server.jobs import JobRunner
 from longshore.server.logging import get_logger
 from longshore.surfaces.apps import jobs as apps_jobs
+from longshore.surfaces.buckets import jobs as buckets_jobs
+from longshore.surfaces.buckets import notices
 
 SWEEP_INTERVAL_S: Final = 2.0
+NOTICES_INTERVAL_S: Final = 3.0
+"""Notices ring; this is for those of a server that died before it followed them."""
+DELIVERY_SLOTS: Final = 16
 SWEEP_BLOBS: Final = 200
 MOST_ROUNDS: Final = 50
 """A pass that finds more than it may take at once goes on this often before it pauses."""
+HANDLERS: Final = {**apps_jobs.HANDLERS, **buckets_jobs.HANDLERS}
+PASSES: Final = {**apps_jobs.PASSES, **buckets_jobs.PASSES}
 _log = get_logger("longshore.background")
 
 
@@ -33,7 +42,17 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: Context = app.state.context
     passes = Passes(app)
     settings = context.settings
-    runner = JobRunner(context, apps_jobs.HANDLERS, app.state.metrics)
+    # Deliveries have slots of their own: receivers that hang must not hold up other jobs.
+    runner = JobRunner(
+        context, HANDLERS, app.state.metrics, serves=lambda name: name != webhooks.QUEUE
+    )
+    deliverer = JobRunner(
+        context,
+        HANDLERS,
+        app.state.metrics,
+        slots=DELIVERY_SLOTS,
+        serves=lambda name: name == webhooks.QUEUE,
+    )
     tasks = [
         asyncio.create_task(passes.every("janitor", settings.janitor_interval_s, passes.tidy)),
         asyncio.create_task(
@@ -41,6 +60,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         ),
         asyncio.create_task(passes.every("sweeper", SWEEP_INTERVAL_S, passes.sweep)),
         asyncio.create_task(runner.run(), name="system jobs"),
+        asyncio.create_task(deliverer.run(), name="deliveries"),
+        asyncio.create_task(passes.follow_notices(), name="notices"),
     ]
     for task in tasks:
         task.add_done_callback(_report)
@@ -65,9 +86,16 @@ class Passes:
         self._tidied_s = -math.inf
 
     async def every(
-        self, name: str, interval_s: float, step: Callable[[], Awaitable[bool]]
+        self,
+        name: str,
+        interval_s: float,
+        step: Callable[[], Awaitable[bool]],
+        bell: Bell | None = None,
     ) -> None:
-        """Call `step` with pauses of `interval_s`; at once again while it returns True."""
+        """Call `step` with pauses of `interval_s`; at once again while it returns True.
+
+        A bell that rings ends a pause.
+        """
         while True:
             try:
                 for _ in range(MOST_ROUNDS):
@@ -84,7 +112,10 @@ class Passes:
                 self._metrics.pass_time.labels(name).set(self._context.clock.now_us() / SECOND_US)
                 if name == "janitor":
                     self._health.janitor_at_s = time.monotonic()
-            await asyncio.sleep(interval_s)
+            if bell is None:
+                await asyncio.sleep(interval_s)
+            else:
+                await bell.wait(interval_s)
 
     async def tidy(self) -> bool:
         """Release what is due, expire leases, queue retries; return whether there is more."""
@@ -106,6 +137,15 @@ class Passes:
             )
         return tidied.more
 
+    async def follow_notices(self) -> None:
+        """Make deliveries of notices, as soon as there are some."""
+        with self._context.wakeups.listen_to([NOTICES]) as bell:
+            await self.every("notices", NOTICES_INTERVAL_S, self.notify, bell)
+
+    async def notify(self) -> bool:
+        """Follow some of the notices about works of buckets; return whether there may be more."""
+        return await self._context.database.write(notices.follow) > 0
+
     async def retain(self) -> bool:
         """Forget what is past its retention; return whether there may be more."""
         database = self._context.database
@@ -113,7 +153,7 @@ class Passes:
             return False
         counts = dict(await database.write(janitor.retain))
         counts["answers"] = await database.write(answers.expire)
-        for name, surface_pass in apps_jobs.PASSES.items():
+        for name, surface_pass in PASSES.items():
             for what, count in (await database.write(surface_pass)).items():
                 counts[f"{name}.{what}"] = count
         if any(counts.values()):

@@ -31,7 +31,7 @@ Keeping = Literal["bypass", "copy", "delete", "move"]
 """What becomes of the files of a work that is done."""
 
 
-class WorkArchive(Struct, kw_only=True):
+class WorkArchive(Struct, kw_only=True, forbid_unknown_fields=True):
     """What is kept of a work that is done."""
 
     results: bool = True
@@ -41,7 +41,7 @@ class WorkArchive(Struct, kw_only=True):
     logs: Keeping = "move"
 
 
-class WorkConfig(Struct, kw_only=True):
+class WorkConfig(Struct, kw_only=True, forbid_unknown_fields=True):
     """How a work is treated before and after it runs."""
 
     archive: WorkArchive = field(default_factory=WorkArchive)
@@ -66,16 +66,17 @@ class WorkSlack(Struct, kw_only=True, forbid_unknown_fields=True):
     """How telling went; written by the server."""
 
 
-class WorkNotify(Struct, kw_only=True):
+class WorkNotify(Struct, kw_only=True, forbid_unknown_fields=True):
     """Who is told that the work is done."""
 
     slack: WorkSlack = field(default_factory=WorkSlack)
 
 
-class WorkPayload(Struct, kw_only=True):
+class WorkPayload(Struct, kw_only=True, forbid_unknown_fields=True):
     """A work as it is deposited, stored and updated; the order is that of the published client.
 
-    Make one of foreign data with `read_work`, which checks it.
+    Make one of foreign data with `read_work`, which checks it and leaves names aside that the
+    protocol does not know. `exact_works` reads many at once that have none.
     """
 
     pipeline: Pipeline
@@ -143,9 +144,32 @@ def read_work(document: Any) -> WorkPayload:
         raise _refused(document, error) from error
 
 
+def exact_works(data: bytes) -> list[WorkPayload] | None:
+    """Return the works in a JSON list, or None unless each is exactly of the published form.
+
+    The quick way for what the published client sends; whatever is said about the others is for
+    `read_work` to say.
+    """
+    try:
+        return _EXACT.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+_EXACT: Final = msgspec.json.Decoder(list[WorkPayload])
+
+
 def _coerced(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document with its whole numbers as such; what is no whole number stays."""
-    changed = dict(document)
+    """Return the known part of the document, with its whole numbers as such."""
+    changed = _known(document, WorkPayload)
+    for name, form in (("config", WorkConfig), ("notify", WorkNotify)):
+        part = changed.get(name)
+        if isinstance(part, Mapping):
+            changed[name] = _known(part, form)
+    if isinstance(changed.get("config"), dict):
+        archive = changed["config"].get("archive")
+        if isinstance(archive, Mapping):
+            changed["config"]["archive"] = _known(archive, WorkArchive)
     for name in _WHOLE:
         value = changed.get(name)
         if isinstance(value, float) and value.is_integer():
@@ -154,6 +178,10 @@ def _coerced(document: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(event, list | tuple):
         changed["event"] = [_whole(number) for number in event]
     return changed
+
+
+def _known(given: Mapping[str, Any], form: type[Struct]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name in form.__struct_fields__}
 
 
 def _whole(value: Any) -> Any:

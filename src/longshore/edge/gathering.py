@@ -1,0 +1,78 @@
+"""Many small requests, one transaction.
+
+A write costs more than what it stores. While one transaction is under way, the requests that
+arrive are gathered and then written together in the next: nobody waits for company, and many
+clients at once cost little more than one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+from sqlalchemy import Connection
+
+from longshore.storage import Database
+
+I = TypeVar("I")  # noqa: E741 - what is gathered: an item
+R = TypeVar("R")
+
+MOST: Final = 256
+"""Requests that one transaction serves."""
+
+Service = Callable[[Connection, Sequence[I]], Sequence[R]]
+
+
+class Gatherer(Generic[I, R]):
+    """Writes the items of many callers together; each gets the result of its own."""
+
+    def __init__(self, database: Database, service: Service[I, R]) -> None:
+        """Write by `service(connection, items)`, which returns a result for each item, in order."""
+        self._database = database
+        self._service = service
+        self._waiting: list[tuple[I, asyncio.Future[R]]] = []
+        self._writing = False
+
+    async def write(self, item: I) -> R:
+        """Write one item, and return its result when that is durable.
+
+        An item that cannot be written fails alone: the others are then written one by one.
+        """
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if not self._writing:
+            self._writing = True
+            asyncio.ensure_future(self._run()).add_done_callback(_raise)
+        return await future
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                await self._write(batch)
+        finally:
+            self._writing = False
+
+    async def _write(self, batch: list[tuple[I, asyncio.Future[R]]]) -> None:
+        try:
+            results = await self._database.write(self._service, [item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - each caller gets it, or its own
+            if len(batch) == 1:
+                _fail(batch[0][1], error)
+                return
+            for each in batch:
+                await self._write([each])
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            if not future.done():
+                future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _raise(task: asyncio.Future[None]) -> None:
+    task.result()
