@@ -11,8 +11,19 @@ there, `sqlite` and `postgresql` say. Nothing of a filter ever becomes part of a
 from __future__ import annotations
 
 from longshore.surfaces.buckets.query.fields import Column, Fields
+from longshore.surfaces.buckets.query.ordering import ordering
 from longshore.surfaces.buckets.query.parse import parse, pipelines_of
+from longshore.surfaces.buckets.query.projection import Projection
 from longshore.surfaces.buckets.query.translate import condition
 from longshore.surfaces.buckets.query.tree import Filter
 
-__all__ = ["Column", "Fields", "Filter", "condition", "parse", "pipelines_of"]
+__all__ = [
+    "Column",
+    "Fields",
+    "Filter",
+    "Projection",
+    "condition",
+    "ordering",
+    "parse",
+    "pipelines_of",
+]

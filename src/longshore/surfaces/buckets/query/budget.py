@@ -12,6 +12,7 @@ from longshore.limits import (
     NAME_CHARACTERS,
     QUERY_BYTES,
     QUERY_DEPTH,
+    QUERY_PATH_POSITIONS,
     QUERY_PATH_STEPS,
     QUERY_TERMS,
     QUERY_VALUES,
@@ -78,30 +79,32 @@ class Budget:
         return value
 
 
-def refusal(place: str, why: str) -> InvalidRequest:
+def refusal(place: str, why: str, subject: str = "filter") -> InvalidRequest:
     """Return the error that says what is wrong at which place of the filter."""
-    return InvalidRequest(f"The filter is refused at {place or 'its top'}: {why}.")
+    return InvalidRequest(f"The {subject} is refused at {place or 'its top'}: {why}.")
 
 
-def refuse(place: str, why: str) -> NoReturn:
+def refuse(place: str, why: str, subject: str = "filter") -> NoReturn:
     """Raise the error that says what is wrong at which place of the filter."""
-    raise refusal(place, why)
+    raise refusal(place, why, subject)
 
 
-def size_checked(value: Any) -> None:
-    """Refuse a filter that is too long, or is no JSON."""
+def text_of(value: Any) -> str:
+    """Return a filter as JSON, or refuse it when it is none or is too long."""
     try:
-        size = len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequest(
             f"The filter is no JSON ({error}). Send objects, lists, texts, numbers, true, false "
             "and null only."
         ) from error
+    size = len(text.encode("utf-8", "surrogatepass"))
     if size > QUERY_BYTES:
         raise TooLarge(
             f"The filter has {size} bytes and {QUERY_BYTES} are allowed. Ask several times with a "
             "part of the values."
         )
+    return text
 
 
 def scalar(value: Any, place: str) -> str | int | float | bool | None:
@@ -126,16 +129,20 @@ def scalar(value: Any, place: str) -> str | int | float | bool | None:
             )
 
 
-def checked_text(value: str, place: str) -> str:
+def checked_text(value: str, place: str, subject: str = "filter") -> str:
     """Return a text, or refuse it where it is no Unicode."""
     if any("\ud800" <= character <= "\udfff" for character in value):
-        refuse(place, "the text holds half a surrogate pair, which is no character; leave it out")
+        refuse(
+            place,
+            "the text holds half a surrogate pair, which is no character; leave it out",
+            subject,
+        )
     return value
 
 
-def path_of(name: str, place: str) -> tuple[str, ...]:
+def path_of(name: str, place: str, subject: str = "filter") -> tuple[str, ...]:
     """Return the steps of a dotted path, or refuse it."""
-    checked_text(name, place)
+    checked_text(name, place, subject)
     steps = tuple(name.split("."))
     if len(steps) > QUERY_PATH_STEPS or len(name) > NAME_CHARACTERS:
         raise TooLarge(
@@ -143,15 +150,24 @@ def path_of(name: str, place: str) -> tuple[str, ...]:
             f"{QUERY_PATH_STEPS} names and {NAME_CHARACTERS} characters are allowed. Ask for a "
             "field that lies less deep."
         )
+    if sum(step.isascii() and step.isdigit() for step in steps) > QUERY_PATH_POSITIONS:
+        raise TooLarge(
+            f"The path {name!r} has more than {QUERY_PATH_POSITIONS} numbers, each of which may be "
+            "a position or a name. Ask for a field that lies less deep."
+        )
     if any(step.startswith("$") for step in steps):
-        refuse(place, f"the path {name!r} has a name that starts with $; no field has such a name")
+        refuse(
+            place,
+            f"the path {name!r} has a name that starts with $; no field has such a name",
+            subject,
+        )
     return steps
 
 
-def entries(value: Any, place: str, what: str) -> Mapping[str, Any]:
+def entries(value: Any, place: str, what: str, subject: str = "filter") -> Mapping[str, Any]:
     """Return an object, or refuse what is none."""
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        refuse(place, f"{what} is expected, an object, and {_kind(value)} stands there")
+        refuse(place, f"{what} is expected, an object, and {_kind(value)} stands there", subject)
     return value
 
 

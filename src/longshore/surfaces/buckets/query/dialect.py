@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, literal_column, select
 
 from longshore.surfaces.buckets.query.nodes import Node
 from longshore.surfaces.buckets.query.tree import Matches
+
+T = TypeVar("T")
 
 
 class Dialect(ABC):
@@ -17,13 +19,9 @@ class Dialect(ABC):
 
     @abstractmethod
     def about(
-        self, document: ColumnElement[str], ask: Callable[[Node], ColumnElement[bool]]
-    ) -> ColumnElement[bool]:
-        """Return what `ask` says of the document; its text is read once where that is dear."""
-
-    @abstractmethod
-    def root(self, document: ColumnElement[str]) -> Node:
-        """Return the document itself, an object."""
+        self, document: ColumnElement[str], ask: Callable[[Node], ColumnElement[T]]
+    ) -> ColumnElement[T]:
+        """Return what `ask` says of a document; its text is made readable once."""
 
     @abstractmethod
     def matched(self, text: ColumnElement[Any], test: Matches) -> ColumnElement[bool]:
@@ -40,3 +38,18 @@ class Dialect(ABC):
     @abstractmethod
     def number(self, value: int | float) -> ColumnElement[Any]:
         """Return a number of the filter so that it can be compared with one of a document."""
+
+
+def once(
+    value: ColumnElement[Any], ask: Callable[[ColumnElement[Any]], ColumnElement[T]]
+) -> ColumnElement[T]:
+    """Return what `ask` says of a value, however often it looks at it, computed only once.
+
+    The OFFSET keeps both planners from putting the expression itself wherever it is looked at.
+    """
+    computed = (
+        select(value.label("document")).limit(literal_column("1")).offset(literal_column("0"))
+    )
+    table = computed.correlate_except().subquery()
+    said = select(ask(table.c.document)).select_from(table)
+    return said.correlate_except(table).scalar_subquery()

@@ -22,9 +22,9 @@ class Column:
     kind: Literal["text", "number"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Fields:
-    """What a filter is about.
+    """What a filter is about; best made once, since translations are kept for each of them.
 
     Attributes:
         document: a text with the document, a JSON object.

@@ -6,6 +6,8 @@ to use instead. Nothing of a filter is ever ignored.
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -19,7 +21,7 @@ from longshore.surfaces.buckets.query.budget import (
     refusal,
     refuse,
     scalar,
-    size_checked,
+    text_of,
 )
 from longshore.surfaces.buckets.query.expressions import expression
 from longshore.surfaces.buckets.query.tree import (
@@ -40,6 +42,7 @@ from longshore.surfaces.buckets.query.tree import (
     conjuncts,
 )
 
+KEPT_CHARACTERS: Final = 4_096
 LOGICAL: Final = ("$and", "$or", "$nor")
 OPERATORS: Final = (
     "$eq", "$ne", "$in", "$nin", "$gt", "$gte", "$lt", "$lte", "$exists", "$not", "$all", "$size",
@@ -53,8 +56,16 @@ def parse(value: Any) -> Filter:
     Raises InvalidRequest for what is not supported or not understood, TooLarge for what is over
     one of the limits QUERY_* and REGEX_CHARACTERS.
     """
-    size_checked(value)
-    return Filter(_Reader().fields(value, "", 1, nested=False))
+    text = text_of(value)
+    return _kept(text) if len(text) <= KEPT_CHARACTERS else _parsed(text)
+
+
+def _parsed(text: str) -> Filter:
+    return Filter(text, _Reader().fields(json.loads(text), "", 1, nested=False))
+
+
+# Workers ask with the same filter again and again.
+_kept = functools.lru_cache(maxsize=512)(_parsed)
 
 
 def pipelines_of(wanted: Filter) -> set[str] | None:

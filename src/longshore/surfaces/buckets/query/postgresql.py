@@ -16,7 +16,6 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Numeric,
-    Select,
     TableValuedAlias,
     Text,
     and_,
@@ -24,18 +23,16 @@ from sqlalchemy import (
     case,
     cast,
     column,
-    exists,
     func,
     literal,
     literal_column,
     or_,
-    select,
     true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from longshore.limits import REGEX_TEXT_CHARACTERS
-from longshore.surfaces.buckets.query.dialect import Dialect
+from longshore.surfaces.buckets.query.dialect import Dialect, T, once
 from longshore.surfaces.buckets.query.nodes import (
     RANK_ARRAY,
     RANK_BOOLEAN,
@@ -151,18 +148,8 @@ class PostgreSQLDialect(Dialect):
     """How documents are looked at in PostgreSQL."""
 
     def about(
-        self, document: ColumnElement[str], ask: Callable[[Node], ColumnElement[bool]]
-    ) -> ColumnElement[bool]:
-        # OFFSET 0 keeps the planner from reading the text once for each test.
-        read = select(self._json(document).label("document")).offset(literal_column("0"))
-        table = read.correlate_except().subquery()
-        found: Select[Any] = select(literal_column("1")).select_from(table)
-        return exists(found.where(ask(JsonbNode(table.c.document))).correlate_except(table))
-
-    def root(self, document: ColumnElement[str]) -> Node:
-        return JsonbNode(self._json(document))
-
-    def _json(self, document: ColumnElement[str]) -> ColumnElement[Any]:
+        self, document: ColumnElement[str], ask: Callable[[Node], ColumnElement[T]]
+    ) -> ColumnElement[T]:
         readable = case(
             (
                 document.regexp_match("\\\\u(0000|[dD][89a-fA-F])"),
@@ -170,7 +157,7 @@ class PostgreSQLDialect(Dialect):
             ),
             else_=document,
         )
-        return cast(readable, JSONB)
+        return once(cast(readable, JSONB), lambda value: ask(JsonbNode(value)))
 
     def matched(self, text: ColumnElement[Any], test: Matches) -> ColumnElement[bool]:
         return _matched(_by_code_point(text), test)

@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 
 from longshore.limits import REGEX_TEXT_CHARACTERS
-from longshore.surfaces.buckets.query.dialect import Dialect
+from longshore.surfaces.buckets.query.dialect import Dialect, T, once
 from longshore.surfaces.buckets.query.nodes import (
     RANK_ARRAY,
     RANK_BOOLEAN,
@@ -206,16 +206,13 @@ class SQLiteDialect(Dialect):
     """How documents are looked at in SQLite."""
 
     def about(
-        self, document: ColumnElement[str], ask: Callable[[Node], ColumnElement[bool]]
-    ) -> ColumnElement[bool]:
-        return ask(self.root(document))
-
-    def root(self, document: ColumnElement[str]) -> Node:
+        self, document: ColumnElement[str], ask: Callable[[Node], ColumnElement[T]]
+    ) -> ColumnElement[T]:
         readable = case(
             (func.instr(document, "\\u0000") > literal_column("0"), unescaped(document)),
             else_=document,
         )
-        return PathNode(readable, "$")
+        return once(readable, lambda text: ask(PathNode(text, "$")))
 
     def matched(self, text: ColumnElement[Any], test: Matches) -> ColumnElement[bool]:
         return _matched(text, test)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,7 @@ from longshore.surfaces.buckets.query.comparing import (
 from longshore.surfaces.buckets.query.dialect import Dialect
 from longshore.surfaces.buckets.query.fields import Fields
 from longshore.surfaces.buckets.query.nodes import Node, negated
+from longshore.surfaces.buckets.query.parse import KEPT_CHARACTERS
 from longshore.surfaces.buckets.query.postgresql import PostgreSQLDialect
 from longshore.surfaces.buckets.query.sqlite import SQLiteDialect
 from longshore.surfaces.buckets.query.tree import (
@@ -55,6 +57,12 @@ def condition(wanted: Filter, fields: Fields, dialect: str) -> ColumnElement[boo
         fields: where the documents are.
         dialect: "sqlite" or "postgresql".
     """
+    if len(wanted.text) <= KEPT_CHARACTERS:
+        return _kept(wanted, fields, dialect)
+    return _translated(wanted, fields, dialect)
+
+
+def _translated(wanted: Filter, fields: Fields, dialect: str) -> ColumnElement[bool]:
     by_columns: list[Condition] = []
     by_document: list[Condition] = []
     for part in conjuncts(wanted.condition):
@@ -68,6 +76,10 @@ def condition(wanted: Filter, fields: Fields, dialect: str) -> ColumnElement[boo
         return and_(true(), *(translator.translate(part, root) for part in by_document))
 
     return and_(*outside, DIALECTS[dialect].about(fields.document, inside))
+
+
+# Putting the expressions together takes far longer than reading the filter.
+_kept = functools.lru_cache(maxsize=512)(_translated)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ Mongo defines them so, also for arrays and for missing fields.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from longshore.storage.regex import Pattern
@@ -141,9 +141,10 @@ Condition: TypeAlias = Field | And | Or | Not | Compare | Truth
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A filter that was checked, ready to be translated."""
+    """A filter that was checked, ready to be translated; known by its JSON, `text`."""
 
-    condition: Condition
+    text: str
+    condition: Condition = field(compare=False)
 
 
 def conjuncts(condition: Condition) -> list[Condition]:
