@@ -28,7 +28,7 @@ bucket_works = Table(
     # back, while the engine's only grows.
     Column("attempt_offset", Integer, nullable=False, server_default="0"),
     Index("ix_bucket_works_queue_id_work_id", "queue_id", "work_id"),
-    sqlite_with_rowid=False,
+    # With a rowid on SQLite: in a table without one, a row of over a kilobyte takes further pages.
 )
 
 bucket_settings = Table(

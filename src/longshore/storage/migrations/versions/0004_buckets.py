@@ -60,7 +60,6 @@ def _make_works() -> None:
         sa.Column("document", sa.Text, nullable=False),
         sa.Column("attempt_offset", sa.Integer, nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("work_id", name="pk_bucket_works"),
-        sqlite_with_rowid=False,
     )
     op.create_index("ix_bucket_works_queue_id_work_id", "bucket_works", ["queue_id", "work_id"])
     op.create_table(
