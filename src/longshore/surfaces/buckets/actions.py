@@ -77,7 +77,7 @@ def requested(body: Mapping[str, Any]) -> Request:
     if unknown:
         raise InvalidRequest(f"{unknown[0][:80]!a} is unknown here. Give action, and query or ids.")
     action = body.get("action")
-    if action not in _ACTIONS:
+    if not isinstance(action, str) or action not in _ACTIONS:
         raise InvalidRequest(
             f"The action is {str(action)[:80]!a}; give one of {', '.join(sorted(_ACTIONS))}."
         )

@@ -17,6 +17,7 @@ from longshore.engine import artifacts as blobs
 from longshore.engine.tables import queues, works
 from longshore.errors import Conflict, InvalidRequest, NotFound
 from longshore.storage.bulk import insert_rows
+from longshore.surfaces.buckets.depositing import SURFACE
 from longshore.surfaces.buckets.tables import bucket_artifacts, bucket_results
 
 PRODUCT: Final = "product"
@@ -307,7 +308,7 @@ def _known(connection: Connection, organisation_id: str, work_id: str) -> bool:
         .where(
             works.c.id == work_id,
             queues.c.organisation_id == organisation_id,
-            queues.c.surface == "buckets",
+            queues.c.surface == SURFACE,
         )
     )
     archived = select(bucket_results.c.id).where(
