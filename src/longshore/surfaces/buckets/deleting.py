@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete
 
 from longshore.engine import works
-from longshore.surfaces.buckets import artifacts, documents
+from longshore.surfaces.buckets import artifacts, documents, notices
 from longshore.surfaces.buckets.artifacts import Gone
 from longshore.surfaces.buckets.tables import bucket_works
 
@@ -23,6 +23,7 @@ def delete_works(
     known = sorted(documents.read(connection, work_ids, organisation_id=organisation_id, lock=True))
     if not known:
         return Gone()
+    notices.settle(connection, known)
     rows = sum(works.discard(connection, known, actor=actor, why="it is deleted").values())
     rows += connection.execute(
         delete(bucket_works).where(bucket_works.c.work_id.in_(known))

@@ -23,10 +23,11 @@ from longshore.engine import notices, queues, works
 from longshore.engine.notices import Notice
 from longshore.engine.queues import Queue
 from longshore.engine.states import State
+from longshore.engine.tables import notices as notices_table
 from longshore.engine.works import NewWork
 from longshore.storage import mark
 from longshore.surfaces.buckets import slack, webhooks
-from longshore.surfaces.buckets.tables import bucket_results, bucket_works
+from longshore.surfaces.buckets.tables import bucket_works
 from longshore.surfaces.buckets.webhooks import SURFACE, Webhook
 
 BATCH: Final = 200
@@ -64,7 +65,25 @@ def follow(connection: Connection, limit: int = BATCH) -> int:
 
     It may return less than `limit` although there are more, where many are to be told of each.
     """
-    found = notices.read(connection, surface=SURFACE, limit=limit)
+    return _deliver(connection, notices.read(connection, surface=SURFACE, limit=limit), DELIVERIES)
+
+
+def settle(connection: Connection, work_ids: Sequence[str]) -> None:
+    """Follow what notices there are about works that are about to be deleted.
+
+    To be called in the transaction of the deletion, before it: the engine forgets the notices of
+    a work with the work.
+    """
+    for start in range(0, len(work_ids), BATCH):
+        some = work_ids[start : start + BATCH]
+        query = select(notices_table).where(notices_table.c.work_id.in_(some)).with_for_update()
+        rows = connection.execute(query.order_by(notices_table.c.seq)).all()
+        found = [Notice(**{**row._asdict(), "state": State(row.state)}) for row in rows]
+        _deliver(connection, found, None)
+
+
+def _deliver(connection: Connection, found: Sequence[Notice], most: int | None) -> int:
+    """Turn notices into deliveries; begin no further notice once there are `most` of these."""
     if not found:
         return 0
     known = queues.get_many(connection, {notice.queue_id for notice in found})
@@ -76,16 +95,12 @@ def follow(connection: Connection, limit: int = BATCH) -> int:
     followed: list[int] = []
     for told in _told(connection, found, known, hooks):
         followed.append(told.notice.seq)
-        made = list(_messages(told))
-        if made:
-            organisation_id = told.queue.organisation_id
+        organisation_id = told.queue.organisation_id
+        for receiver, payload in _messages(told):
             if organisation_id not in queue_ids:
                 queue_ids[organisation_id] = deliveries.queue(connection, organisation_id)
-            new += [
-                deliveries.delivery(queue_ids[organisation_id], receiver, payload)
-                for receiver, payload in made
-            ]
-        if len(new) >= DELIVERIES:
+            new.append(deliveries.delivery(queue_ids[organisation_id], receiver, payload))
+        if most is not None and len(new) >= most:
             break
     if new:
         works.submit(connection, new, actor=ACTOR)
@@ -114,14 +129,10 @@ def _told(
         some = found[start : start + _DOCUMENTS]
         work_ids = sorted({notice.work_id for notice in some})
         stored = _stored(connection, work_ids)
-        gone = [work_id for work_id in work_ids if work_id not in stored]
-        moved = _moved(connection, gone) if gone else {}
         errors = _errors(connection, some)
         for notice in some:
             queue, kind = known[notice.queue_id], kind_of(notice)
-            document, offset = stored.get(notice.work_id, (None, 0))
-            if document is None:
-                document = moved.get((queue.organisation_id, notice.work_id), {})
+            document, offset = stored.get(notice.work_id, ({}, 0))
             yield _Told(
                 notice=notice,
                 kind=kind,
@@ -147,18 +158,6 @@ def _stored(
         ).where(bucket_works.c.work_id.in_(work_ids))
     )
     return {row.work_id: (msgspec.json.decode(row.document), row.attempt_offset) for row in rows}
-
-
-def _moved(
-    connection: Connection, work_ids: Sequence[str]
-) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return documents that are in the results store already, by organisation and work."""
-    rows = connection.execute(
-        select(
-            bucket_results.c.organisation_id, bucket_results.c.id, bucket_results.c.document
-        ).where(bucket_results.c.id.in_(work_ids))
-    )
-    return {(row.organisation_id, row.id): msgspec.json.decode(row.document) for row in rows}
 
 
 def _errors(connection: Connection, some: Sequence[Notice]) -> dict[tuple[str, int], Any]:
