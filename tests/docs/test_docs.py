@@ -52,12 +52,10 @@ def _unknown(words: list[str]) -> str | None:
         return None if words[1] in TARGETS else f"make has no target {words[1]!r}"
     if words[0] != "longshore":
         return None
-    name = next((" ".join(words[1:n]) for n in (3, 2) if " ".join(words[1:n]) in COMMANDS), None)
+    name = next((" ".join(words[1:n]) for n in (4, 3, 2) if " ".join(words[1:n]) in COMMANDS), None)
     if name is None:
-        groups = {known.split()[0] for known in COMMANDS if " " in known}
-        return (
-            None if words[1:] and words[1] in groups and len(words) == 2 else f"no command {words}"
-        )
+        groups = {known.rpartition(" ")[0] for known in COMMANDS if " " in known}
+        return None if words[1:] and " ".join(words[1:]) in groups else f"no command {words}"
     known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
     given = [word.partition("=")[0] for word in words[1:] if re.match(r"--?[a-z]", word)]
     unknown = [option for option in given if option not in known | {"--help"}]
@@ -78,8 +76,11 @@ def test_the_check_of_commands_finds_what_does_not_exist() -> None:
     assert _unknown(["longshore", "fly"])
     assert _unknown(["longshore", "runs", "--fast"])
     assert _unknown(["longshore", "key", "forge"])
+    assert _unknown(["longshore", "buckets", "webhooks", "forge"])
     assert _unknown(["make", "money"])
     assert _unknown(["longshore", "runs", "--json"]) is None
+    assert _unknown(["longshore", "buckets", "webhooks", "ls", "--json"]) is None
+    assert _unknown(["longshore", "buckets", "webhooks"]) is None
     assert _unknown(["ls", "-l"]) is None
 
 
@@ -102,7 +103,10 @@ def test_each_command_is_documented_and_has_help_for_each_option() -> None:
     assert not problems
 
 
-LISTS = ("runs", "apps", "workers", "key list", "queue ls", "results", "doctor", "why", "logs")
+LISTS = (
+    *("runs", "apps", "workers", "key list", "queue ls", "results", "doctor", "why", "logs"),
+    *("buckets ls", "buckets ps", "buckets view", "buckets audit", "buckets webhooks ls"),
+)
 
 
 @pytest.mark.parametrize("name", LISTS)

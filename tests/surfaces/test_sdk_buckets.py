@@ -127,7 +127,7 @@ async def test_a_withdrawal_waits_for_a_work(client: Any, served: Served) -> Non
         depositing = asyncio.create_task(later())
         begun = time.monotonic()
         if isinstance(client, Client):
-            taken = await asyncio.to_thread(client.buckets.withdraw, "search", wait_s=20)
+            taken: Any = await asyncio.to_thread(client.buckets.withdraw, "search", wait_s=20)
         else:
             taken = await client.buckets.withdraw("search", wait_s=20)
         await depositing

@@ -56,6 +56,17 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def can_ask() -> bool:
+    """Return whether there is a person at a terminal who could answer a question."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str) -> bool:
+    """Ask on the terminal, past standard output; only "y" and "yes" mean yes."""
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().casefold() in {"y", "yes"}
+
+
 def fail(message: str, code: ExitCode = ExitCode.FAILED) -> NoReturn:
     """End the command with one line that says what, why and what to do next."""
     note(f"longshore: {printable(message)}")

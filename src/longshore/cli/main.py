@@ -13,6 +13,7 @@ import typer
 
 from longshore import __version__
 from longshore.cli import (
+    buckets,
     demo,
     doctor,
     keys,
@@ -68,6 +69,7 @@ app.command("why")(why.why)
 app.command("logs")(why.logs)
 app.command("workers")(workers.workers)
 app.command("doctor")(doctor.doctor)
+app.add_typer(buckets.app, name="buckets")
 app.add_typer(queues.app, name="queue")
 app.add_typer(keys.app, name="key")
 app.add_typer(demo.app, name="demo")
