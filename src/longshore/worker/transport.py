@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import msgspec
 
 from longshore import errors
+from longshore.worker.http import HttpClient, Response
 
 _PREFIX = "/longshore/v1/"
 _CHUNK_BYTES = 1 << 18
@@ -45,9 +47,14 @@ class Transport:
         self._client = httpx.AsyncClient(
             base_url=_base(url), headers=_headers(key), trust_env=not _is_loopback(url)
         )
+        tls = httpx.create_ssl_context() if url.startswith("https:") else None
+        # Through a proxy everything goes by the general client, which knows how.
+        self._direct = None if _has_proxy(url) else HttpClient(_base(url), _headers(key), tls)
 
     async def close(self) -> None:
         """Close the connections."""
+        if self._direct is not None:
+            await self._direct.close()
         await self._client.aclose()
 
     async def post(
@@ -60,13 +67,16 @@ class Transport:
             Unavailable: the server asks to try again.
             LongshoreError: the error that the server names.
         """
+        content = msgspec.json.encode(body)
         try:
-            response = await self._client.post(
-                path, content=msgspec.json.encode(body), timeout=timeout_s
-            )
-        except httpx.TransportError as error:
+            if self._direct is None:
+                response = _plain(await self._client.post(path, content=content, timeout=timeout_s))
+            else:
+                response = await self._direct.post(path, content, timeout_s=timeout_s)
+        # TimeoutError is an OSError.
+        except (httpx.TransportError, OSError) as error:
             raise _unreachable(self.url, error) from error
-        return _decode(response, answer)
+        return _decode(self.url, response, answer)
 
     async def download(
         self, blob_id: str, target: Path, *, sha256: str, size_bytes: int, timeout_s: float
@@ -84,7 +94,7 @@ class Transport:
             ) as response:
                 if response.status_code != httpx.codes.OK:
                     await response.aread()
-                    raise _problem(response)
+                    raise _problem(self.url, _plain(response))
                 with target.open("wb") as file:
                     async for chunk in response.aiter_bytes(_CHUNK_BYTES):
                         digest.update(chunk)
@@ -114,7 +124,7 @@ class Transport:
             )
         except httpx.TransportError as error:
             raise _unreachable(self.url, error) from error
-        return _decode(response, StoredBlob)
+        return _decode(self.url, _plain(response), StoredBlob)
 
 
 class BlockingTransport:
@@ -135,7 +145,7 @@ class BlockingTransport:
             response = self._client.post(path, content=msgspec.json.encode(body), timeout=timeout_s)
         except httpx.TransportError as error:
             raise _unreachable(self.url, error) from error
-        return _decode(response, answer)
+        return _decode(self.url, _plain(response), answer)
 
 
 def may_try_again(error: errors.LongshoreError) -> bool:
@@ -172,33 +182,45 @@ def _is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-def _decode(response: httpx.Response, answer: type[Answer]) -> Answer:
-    if not response.is_success:
-        raise _problem(response)
+def _has_proxy(url: str) -> bool:
+    parts = urlsplit(url)
+    if _is_loopback(url) or proxy_bypass(parts.netloc):
+        return False
+    return not {parts.scheme, "all"}.isdisjoint(getproxies())
+
+
+def _plain(response: httpx.Response) -> Response:
+    headers = {name.lower(): value for name, value in response.headers.raw}
+    return Response(response.status_code, headers, response.content)
+
+
+def _decode(url: str, response: Response, answer: type[Answer]) -> Answer:
+    if not 200 <= response.status < 300:
+        raise _problem(url, response)
     try:
-        return msgspec.json.decode(response.content, type=answer)
+        return msgspec.json.decode(response.body, type=answer)
     except msgspec.MsgspecError as error:
         raise errors.ServerFault(
-            f"{response.url} answered something that is not a {answer.__name__}: {error}. "
+            f"{url} answered something that is not a {answer.__name__}: {error}. "
             "Is that address a Longshore server of this version?",
-            request_id=response.headers.get("x-request-id"),
+            request_id=response.request_id,
         ) from error
 
 
-def _unreachable(url: str, error: httpx.TransportError) -> errors.ServerUnreachable:
+def _unreachable(url: str, error: Exception) -> errors.ServerUnreachable:
     return errors.ServerUnreachable(
         f"No answer from {url} ({type(error).__name__}: {error}). Is the server running there?"
     )
 
 
-def _problem(response: httpx.Response) -> errors.LongshoreError:
+def _problem(url: str, response: Response) -> errors.LongshoreError:
     try:
-        problem = msgspec.json.decode(response.content, type=_Problem)
+        problem = msgspec.json.decode(response.body, type=_Problem)
     except msgspec.MsgspecError:
         problem = _Problem()
-    request_id = problem.request_id or response.headers.get("x-request-id")
-    message = problem.detail or f"{response.url} answered with status {response.status_code}."
-    return _error_class(problem.code, response.status_code)(message, request_id=request_id)
+    request_id = problem.request_id or response.request_id
+    message = problem.detail or f"{url} answered with status {response.status}."
+    return _error_class(problem.code, response.status)(message, request_id=request_id)
 
 
 def _error_class(code: str, status: int) -> Callable[..., errors.LongshoreError]:
