@@ -64,6 +64,9 @@ def free_port() -> int:
 class Command:
     """A command of Longshore in a process of its own, whose output goes to a file."""
 
+    program: tuple[str, ...] = ("-m", "longshore")
+    """What Python runs."""
+
     def __init__(self, directory: Path, name: str, mark: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.log_path = directory / f"{name}.log"
@@ -96,7 +99,7 @@ class Command:
         self._log = self._log or self.log_path.open("ab")
         inherited = {name: text for name, text in os.environ.items() if "LONGSHORE" not in name}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "longshore", *arguments],
+            [sys.executable, *self.program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,

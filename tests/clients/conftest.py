@@ -120,12 +120,6 @@ def hub(longshore_server: Server) -> Hub:
 
 ORGANISATIONS = 300
 """More than there are tests of the workflow client; each has an organisation to itself."""
-IMPATIENT = {
-    "LONGSHORE_JANITOR_INTERVAL_S": "0.1",
-    "LONGSHORE_BUCKET_GRACE_S": "0.2",
-    "LONGSHORE_BUCKET_PAUSE_S": "0.2",
-}
-"""Leases end as soon as a work's time is over, and failed works are soon tried again."""
 
 
 @dataclass
@@ -137,15 +131,9 @@ class BucketServer:
 
     @classmethod
     def start(
-        cls,
-        data: Path,
-        mark: str,
-        database: str | None,
-        *,
-        fault: str | None = None,
-        **settings: str,
+        cls, data: Path, mark: str, database: str | None, *, fault: str | None = None
     ) -> BucketServer:
-        server = Server(data, mark, database=database, settings=settings)
+        server = Server(data, mark, database=database)
         data.mkdir(parents=True)
         made = cls(server, _keys_of_new_organisations(server.database))
         server.start(fault=fault)
@@ -172,25 +160,24 @@ def _keys_of_new_organisations(url: str) -> list[str]:
         opened.close()
 
 
-StartServer = Callable[..., BucketServer]
+StartServer = Callable[[str], BucketServer]
 
 
 @pytest.fixture(scope="session")
 def bucket_servers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, mark: str
 ) -> Iterator[StartServer]:
-    """Servers by database and settings; each starts when it is first asked for."""
+    """A server on each database, which starts when it is first asked for."""
     started: dict[str, BucketServer] = {}
 
-    def get(kind: str, **settings: str) -> BucketServer:
-        name = f"{kind}-{'-'.join(settings) or 'default'}"
-        if name not in started:
+    def get(kind: str) -> BucketServer:
+        if kind not in started:
             data = tmp_path_factory.mktemp("buckets") / "data"
             database = None
             if kind == "postgresql":
                 database = request.getfixturevalue("postgresql_server").new_database()
-            started[name] = BucketServer.start(data, mark, database, **settings)
-        return started[name]
+            started[kind] = BucketServer.start(data, mark, database)
+        return started[kind]
 
     yield get
     for made in started.values():
@@ -202,7 +189,7 @@ def bucket_servers(
 
 @pytest.fixture(params=KINDS)
 def bucket_server(request: pytest.FixtureRequest, bucket_servers: StartServer) -> BucketServer:
-    """A server on each database that leaves the audits to the client for as long as it may."""
+    """A server on each database."""
     return bucket_servers(request.param)
 
 

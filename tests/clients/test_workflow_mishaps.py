@@ -14,7 +14,7 @@ from longshore.engine.states import Reason
 from longshore.storage import faults
 from tests.acceptance.harness import eventually
 from tests.acceptance.voyage import Lookout
-from tests.clients.conftest import IMPATIENT, BucketServer, StartServer
+from tests.clients.conftest import BucketServer
 from tests.clients.cut import CuttingProxy
 from tests.clients.workflow_client import (
     PROMPTLY_S,
@@ -23,16 +23,11 @@ from tests.clients.workflow_client import (
     RemoteWork,
     Workspace,
     run_command,
+    running,
 )
 from tests.conftest import KINDS
 
 ENDS_WITHIN_S = 20.0
-
-
-@pytest.fixture(params=KINDS)
-def bucket_server(request: pytest.FixtureRequest, bucket_servers: StartServer) -> BucketServer:
-    """A server that ends leases and tries again by itself, at once."""
-    return bucket_servers(request.param, **IMPATIENT)
 
 
 def until(console: Console, work_id: str, **expected: Any) -> dict[str, Any]:
@@ -46,10 +41,11 @@ def until(console: Console, work_id: str, **expected: Any) -> dict[str, Any]:
 
 
 def withdraw(console: Console, pipeline: str) -> RemoteWork:
-    """Withdraw a work as soon as there is one."""
+    """Withdraw a work as soon as there is one, with an auditor who looks after expired works."""
     found: list[RemoteWork] = []
 
     def taken() -> bool:
+        console.buckets.audit()
         work = console.withdraw(pipeline)
         if work is not None:
             found.append(work)
@@ -123,12 +119,13 @@ class TestLateUpdate:
         assert console.look(work_id) == done
 
     def test_a_published_worker_that_comes_too_late_goes_on_with_the_next_work(
-        self, console: Console, workspace: Workspace
+        self, console: Console, workspace: Workspace, tmp_path: Path
     ) -> None:
         fields: dict[str, Any] = {"function": "workflow_functions.dawdle", "timeout": 1}
-        late = console.deposit("p", **fields, parameters={"seconds": 3}, retries=1, priority=5)
+        late = console.deposit("p", **fields, parameters={"seconds": 4}, retries=1, priority=5)
         good = console.deposit("p", **fields, parameters={"seconds": 0})
-        done = run_command(workspace, "run", "p", "--site=local", "--lives=2", "--sleep=1")
+        with running(workspace, ["audit", "--sleep=1"], tmp_path / "audit.log"):
+            done = run_command(workspace, "run", "p", "--site=local", "--lives=2", "--sleep=1")
         assert done.returncode == 0, done.stdout
         assert console.look(good)["status"] == "success"
         over = console.look(late)
@@ -138,16 +135,20 @@ class TestLateUpdate:
 class TestUnreadable:
     def test_a_work_that_no_client_can_read_does_not_run_for_ever(self, console: Console) -> None:
         # The depositor was relaxed about the site, which the payload does not say.
-        fields: dict[str, Any] = {"timeout": 1, "retries": 2, "config": {"strategy": "relaxed"}}
-        work_id = console.deposit("p", site="elsewhere", **fields)
+        fields: dict[str, Any] = {"timeout": 1, "config": {"strategy": "relaxed"}}
+        audited = console.deposit("p", site="elsewhere", retries=2, **fields)
         for attempt in (1, 2):
             with pytest.raises(CallFailed) as refused:
                 withdraw(console, "p")
             assert refused.value.type == "ValidationError"
-            assert console.look(work_id)["attempt"] == attempt
-        work = until(console, work_id, status="failure")
-        assert (work["attempt"], work["results"]) == (2, None)
-        assert console.withdraw("p") is None
+            assert console.look(audited)["attempt"] == attempt
+        alone = console.deposit("q", site="elsewhere", retries=1, **fields)
+        with pytest.raises(CallFailed):
+            console.withdraw("q")
+        # Nobody audits any more: the server sees by itself that nobody reports.
+        for work_id in (audited, alone):
+            assert until(console, work_id, status="failure")["results"] is None
+        assert console.withdraw(["p", "q"]) is None
 
     def test_what_no_client_could_ever_read_is_not_taken_at_all(
         self, console: Console, bucket_server: BucketServer, workspace: Workspace

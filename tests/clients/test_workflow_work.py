@@ -180,10 +180,10 @@ def test_a_work_lives_from_deposit_to_deletion(console: Console) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"start": 1.5}, {"creation": 2.5}, {"attempt": 2}, {"attempt": 5, "retries": 5}],
+    [{"creation": 2.5}, {"attempt": 2}, {"attempt": 5, "retries": 5}, {"attempt": 0}],
     ids=str,
 )
-def test_the_holder_may_rewrite_when_and_how_often_its_work_ran(
+def test_the_holder_may_rewrite_when_its_work_was_made_and_how_often_it_ran(
     console: Console, change: dict[str, Any]
 ) -> None:
     console.deposit("p")
@@ -204,6 +204,14 @@ def test_a_work_whose_tries_were_used_up_by_its_holder_is_not_tried_again(
     assert work.set(status="failure", attempt=work["retries"]).update() is True
     assert console.buckets.audit()["failed"] == 0
     assert console.look(work["id"])["status"] == "failure"
+
+
+def test_an_end_with_a_start_that_the_server_never_gave_is_not_taken(console: Console) -> None:
+    console.deposit("p")
+    work = console.withdraw("p")
+    assert work is not None
+    assert work.set(start=1.5, status="success").update() is not True
+    assert console.look(work["id"])["status"] == "running"
 
 
 def test_a_running_work_that_began_long_ago_by_its_holders_word_expires(
