@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import (
     BigInteger,
     Connection,
     FromClause,
     Integer,
+    Row,
     Select,
     Text,
     UpdateBase,
@@ -43,8 +45,7 @@ from longshore.storage import now_us
 from longshore.storage.bulk import given_parameters, given_rows
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """One claimed work; its payload is `null` where the surface keeps it by itself."""
 
     id: str
@@ -72,7 +73,7 @@ class Lost:
     cancelled: bool = False
 
 
-def claim(
+def claim(  # noqa: PLR0913 - one argument a wish, all by name
     connection: Connection,
     queue_ids: Sequence[int],
     *,
@@ -81,6 +82,7 @@ def claim(
     lease_s: float | None,
     grace_s: float = 0.0,
     among: Sequence[str] | None = None,
+    with_payloads: bool = True,
 ) -> list[Lease]:
     """Lease up to `limit` works to `holder`: highest priority first, then oldest, over all queues.
 
@@ -94,6 +96,7 @@ def claim(
         grace_s: what such a lease is longer than the time limit.
         among: only works of these ids, such as those that a filter has found; whichever of them
             are not queued any more are passed over.
+        with_payloads: read them, too; a surface that keeps them by itself need not.
 
     Raises:
         InvalidRequest: `limit` or `lease_s` is out of range.
@@ -130,30 +133,37 @@ def claim(
     claimed = connection.execute(statement, parameters).all()
     if not claimed:
         return []
-    # What RETURNING gives is in no promised order.
-    claimed = sorted(claimed, key=lambda row: (-row.priority, row.due_us, row.id))
+    # What RETURNING gives is in no promised order. Rows are taken apart by position here, which
+    # is several times as fast as by name.
+    claimed = sorted(claimed, key=_order)
     record(
         connection,
         Reason.CLAIMED,
-        [(row.id, row.queue_id, row.attempt, None) for row in claimed],
+        [(work_id, queue_id, attempt, None) for work_id, attempt, queue_id, *_ in claimed],
         leaving=State.QUEUED,
         actor=holder,
         at_us=at_us,
     )
-    bodies = _payloads(connection, [row.id for row in claimed])
+    bodies = _payloads(connection, [row[0] for row in claimed]) if with_payloads else {}
     return [
         Lease(
-            id=row.id,
-            attempt=row.attempt,
-            queue_id=row.queue_id,
-            surface=known[row.queue_id].surface,
-            payload=bodies.get(row.id, b"null"),
+            id=work_id,
+            attempt=attempt,
+            queue_id=queue_id,
+            surface=known[queue_id].surface,
+            payload=bodies.get(work_id, b"null"),
             started_us=at_us,
-            lease_until_us=row.lease_until_us,
-            timeout_s=row.timeout_s,
+            lease_until_us=lease_until_us,
+            timeout_s=timeout_s,
         )
-        for row in claimed
+        for work_id, attempt, queue_id, _, _, timeout_s, lease_until_us in claimed
     ]
+
+
+def _order(claimed: Row[*tuple[Any, ...]]) -> tuple[int, int, str]:
+    """Return the place of what `_claiming` returns in the order of claims."""
+    work_id, _, _, priority, due_us, _, _ = claimed
+    return -priority, due_us, work_id
 
 
 def claimable(connection: Connection, queue_ids: Iterable[int]) -> bool:
@@ -326,4 +336,4 @@ def _payloads(connection: Connection, work_ids: Sequence[str]) -> dict[str, byte
     rows = connection.execute(
         _payload_query(dialect), given_parameters(dialect, [(work_id,) for work_id in work_ids], 1)
     )
-    return {row.work_id: row.payload.encode() for row in rows}
+    return {work_id: payload.encode() for work_id, payload in rows}

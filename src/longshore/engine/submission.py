@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import Struct
 from sqlalchemy import Connection, select
 
 from longshore import ids
@@ -20,14 +20,14 @@ from longshore.storage import now_us
 from longshore.storage.bulk import insert_rows
 
 WORK_COLUMNS: Final = (
-    "id", "queue_id", "group_id", "state", "reason", "priority", "due_us", "attempt",
-    "attempts_max", "timeout_s", "created_us", "concurrency_key", "unique_key",
+    "id", "queue_id", "group_id", "priority", "due_us", "attempts_max", "timeout_s",
+    "concurrency_key", "unique_key",
 )  # fmt: skip
+"""What differs between works that are submitted together."""
 PRIORITY_MAX: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class NewWork:
+class NewWork(Struct, frozen=True):
     """A work to be submitted.
 
     Attributes:
@@ -60,8 +60,7 @@ class NewWork:
     requires_success: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
+class Submitted(Struct, frozen=True):
     """The work that a submission led to; `created` is False where its unique key was known."""
 
     id: str
@@ -105,60 +104,58 @@ def _insert(
 ) -> None:
     at_us = now_us(connection)
     blocked = dependencies.declare(connection, fresh)
-    reasons = {
-        work_id: Reason.BLOCKED
-        if work_id in blocked
-        else Reason.DELAYED
-        if work.delay_s > 0
-        else Reason.SUBMITTED
-        for work_id, work in fresh
-    }
-    rows = [
-        _row(work_id, work, known[work.queue_id], reasons[work_id], at_us)
-        for work_id, work in fresh
-    ]
-    insert_rows(connection, works, WORK_COLUMNS, rows)
+    by_reason: dict[Reason, list[tuple[str, NewWork]]] = {}
+    for work_id, work in fresh:
+        by_reason.setdefault(_reason(work_id, work, blocked), []).append((work_id, work))
+    for reason, group in by_reason.items():
+        insert_rows(
+            connection,
+            works,
+            WORK_COLUMNS,
+            [_row(work_id, work, known[work.queue_id], at_us) for work_id, work in group],
+            same={
+                "state": TRANSITIONS[reason].target.value,
+                "reason": reason.value,
+                "attempt": 0,
+                "created_us": at_us,
+            },
+        )
+        transitions.record(
+            connection,
+            reason,
+            [(work_id, work.queue_id, 0, None) for work_id, work in group],
+            leaving=None,
+            actor=actor,
+            at_us=at_us,
+        )
     insert_rows(
         connection,
         payloads,
         ("work_id", "payload"),
         [(work_id, work.payload.decode()) for work_id, work in fresh if work.payload is not None],
     )
-    for reason in set(reasons.values()):
-        transitions.record(
-            connection,
-            reason,
-            [
-                (work_id, work.queue_id, 0, None)
-                for work_id, work in fresh
-                if reasons[work_id] is reason
-            ],
-            leaving=None,
-            actor=actor,
-            at_us=at_us,
-        )
     queues.wake(connection, Counter(work.queue_id for _, work in fresh))
     if blocked:
         # What they wait for may be over already.
         dependencies.settle_blocked(connection, sorted(blocked), actor=actor)
 
 
-def _row(
-    work_id: str, work: NewWork, queue: queues.Queue, reason: Reason, at_us: int
-) -> tuple[Any, ...]:
+def _reason(work_id: str, work: NewWork, blocked: set[str]) -> Reason:
+    if work_id in blocked:
+        return Reason.BLOCKED
+    return Reason.DELAYED if work.delay_s > 0 else Reason.SUBMITTED
+
+
+def _row(work_id: str, work: NewWork, queue: queues.Queue, at_us: int) -> tuple[Any, ...]:
     """Return the values of WORK_COLUMNS for a new work."""
     return (
         work_id,
         work.queue_id,
         work.group_id,
-        TRANSITIONS[reason].target.value,
-        reason.value,
         work.priority,
-        at_us + to_us(work.delay_s),
-        0,
+        at_us + to_us(work.delay_s) if work.delay_s else at_us,
         work.attempts_max or queue.attempts_max,
         work.timeout_s if work.timeout_s is not None else queue.timeout_s,
-        at_us,
         work.concurrency_key,
         work.unique_key,
     )

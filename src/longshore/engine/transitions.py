@@ -7,10 +7,10 @@ and each row that is returned gets its event in the same transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
+from msgspec import Struct
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -34,8 +34,7 @@ EVENT_COLUMNS: Final = ("work_id", "queue_id", "attempt", "detail")
 """What differs between the events of one change."""
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(Struct, frozen=True):
     """A work that is to change, as the caller last saw it.
 
     Attributes:
@@ -51,8 +50,7 @@ class Guard:
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Struct, frozen=True):
     """A work that has changed."""
 
     work_id: str
@@ -102,22 +100,18 @@ def move(
         record(
             connection,
             reason,
-            [(row.id, row.queue_id, row.attempt, details[row.id]) for row in result],
+            [
+                (work_id, queue_id, attempt, details[work_id])
+                for work_id, queue_id, attempt, _ in result
+            ],
             leaving=leaving,
             actor=actor,
             at_us=at_us,
         )
         ended = change.target in ENDED
         moved.extend(
-            Moved(
-                row.id,
-                row.queue_id,
-                row.attempt,
-                change.target,
-                reason,
-                ended and row.retry_us is None,
-            )
-            for row in result
+            Moved(work_id, queue_id, attempt, change.target, reason, ended and retry_us is None)
+            for work_id, queue_id, attempt, retry_us in result
         )
     return moved
 

@@ -77,6 +77,57 @@ def insert_rows(
         connection.exec_driver_sql(statement, (*same.values(), *arrays))
 
 
+def update_rows(
+    connection: Connection,
+    table: Table,
+    key: str,
+    columns: tuple[str, ...],
+    rows: Sequence[tuple[Any, ...]],
+) -> None:
+    """Set `columns` of the rows whose `key` is the first value of each tuple in `rows`."""
+    if not rows:
+        return
+    names = (key, *columns)
+    if connection.dialect.name == "sqlite":
+        begin = 0
+        for size in CHUNKS:
+            while len(rows) - begin >= size:
+                statement = _sqlite_update(table, names, size)
+                chunk = rows[begin : begin + size]
+                connection.exec_driver_sql(statement, tuple(chain.from_iterable(chunk)))
+                begin += size
+    else:
+        arrays = [
+            array_text(values, kind)
+            for values, kind in zip(
+                zip(*rows, strict=True), _array_types(table, names), strict=True
+            )
+        ]
+        connection.exec_driver_sql(_postgresql_update(table, names), tuple(arrays))
+
+
+@cache
+def _sqlite_update(table: Table, names: tuple[str, ...], size: int) -> str:
+    row = f"({', '.join('?' * len(names))})"
+    return _update(table, names, f"VALUES {', '.join([row] * size)}")
+
+
+@cache
+def _postgresql_update(table: Table, names: tuple[str, ...]) -> str:
+    arrays = ", ".join(f"%s::{kind}[]" for kind in _array_types(table, names))
+    return _update(table, names, f"SELECT * FROM unnest({arrays})")  # noqa: S608 - our own names
+
+
+def _update(table: Table, names: tuple[str, ...], source: str) -> str:
+    key, *columns = names
+    changes = ", ".join(f"{name} = given.{name}" for name in columns)
+    # The names of the columns that VALUES makes differ; the list says ours.
+    return (
+        f"WITH given({', '.join(names)}) AS ({source}) "  # noqa: S608 - our own names
+        f"UPDATE {table.name} SET {changes} FROM given WHERE {table.name}.{key} = given.{key}"
+    )
+
+
 @cache
 def _sqlite_insert(
     table: Table, columns: tuple[str, ...], same: tuple[str, ...], replace_on: str | None, size: int
