@@ -50,6 +50,7 @@ _BY_ERROR: Final[tuple[tuple[type[errors.LongshoreError], ExitCode], ...]] = (
     (errors.ServerFault, ExitCode.SERVER_FAULT),
     (errors.WaitTimeout, ExitCode.FAILED),
     (errors.WorkControl, ExitCode.FAILED),
+    (errors.WebhookRefused, ExitCode.FAILED),
     (errors.InvalidRequest, ExitCode.USAGE),
     (errors.RangeNotSatisfiable, ExitCode.USAGE),
     (errors.ConfigurationError, ExitCode.USAGE),
