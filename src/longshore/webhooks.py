@@ -23,7 +23,7 @@ import hmac
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -41,6 +41,7 @@ from longshore.wire.webhooks import (
 
 __all__ = [
     "TOLERANCE_S",
+    "Headers",
     "MemoryStore",
     "Message",
     "Replays",
@@ -79,6 +80,14 @@ class Message:
     def json(self) -> Any:
         """Return the body as JSON; ValueError if it is none."""
         return json.loads(self.body)
+
+
+class Headers(Protocol):
+    """The headers of a request: a dict, or what a web framework has for them."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Return names and values; names in any case."""
+        ...
 
 
 class Store(Protocol):
@@ -170,7 +179,7 @@ class Replays:
 
 
 def verify(
-    headers: Mapping[str, str],
+    headers: Headers,
     body: bytes | str,
     secrets: str | Sequence[str],
     replays: Replays | None = None,
@@ -216,7 +225,7 @@ def verify(
 
 @contextmanager
 def received(
-    headers: Mapping[str, str],
+    headers: Headers,
     body: bytes | str,
     secrets: str | Sequence[str],
     replays: Replays,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -234,6 +236,52 @@ async def test_the_connection_goes_to_the_address_that_was_checked(receiver: Rec
     assert (got.path, got.body, got.headers["x-token"]) == ("/a?b=c", b'{"x": 1}', "t")
     with pytest.raises(DeliveryFailed, match="private address"):
         await caller.post(f"http://receiver.test:{receiver.port}/", b"", {})
+    assert receiver.connections == 1
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "127.0.0.1.", "127.8.9.10", "0.0.0.0", "localhost", "LOCALHOST", "a.localhost",
+     "2130706433", "0x7f000001", "127.1", "0177.0.0.1", "[::1]", "[::]", "[::ffff:127.0.0.1]",
+     "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "user:word@127.0.0.1",
+     "example.com@127.0.0.1", "example.com#@127.0.0.1"],
+)  # fmt: skip
+async def test_no_way_of_writing_this_machine_leads_to_a_connection(
+    receiver: Receiver, host: str
+) -> None:
+    async def resolver(_host: str, _port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    with pytest.raises((DeliveryFailed, InvalidRequest)):
+        await Outbound(resolver=resolver).post(f"http://{host}:{receiver.port}/", b"", {})
+    with pytest.raises((DeliveryFailed, InvalidRequest)):
+        await Outbound().post(f"http://{host}:{receiver.port}/", b"", {})
+    assert receiver.connections == 0
+
+
+async def test_a_name_is_asked_of_the_system_once_and_never_again_for_the_connection(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DNS rebinding below our own resolver: whoever asks a second time is sent elsewhere."""
+    genuine = socket.getaddrinfo
+    asked: list[str] = []
+
+    def rebinding(host: Any, port: Any, *rest: Any, **more: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        asked.append(name)
+        if name == "rebinding.test":
+            # Allowed at first; 127.0.0.2 is this machine as well, and nothing listens there.
+            host = "127.0.0.1" if asked.count(name) == 1 else "127.0.0.2"
+        return genuine(host, port, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    url = f"http://rebinding.test:{receiver.port}/"
+    assert (await Outbound(LOOPBACK).post(url, b"", {})).status == 200
+    assert asked.count("rebinding.test") == 1
+    assert receiver.connections == 1
+    # Asked anew, the name leads elsewhere, and that is judged anew.
+    with pytest.raises(DeliveryFailed, match=r"means 127\.0\.0\.2"):
+        await Outbound().post(url, b"", {})
     assert receiver.connections == 1
 
 

@@ -35,7 +35,7 @@ BATCH: Final = 200
 DELIVERIES: Final = 1_000
 """Deliveries that are made in one transaction; it begins no further notice beyond these."""
 ACTOR: Final = "buckets.notices"
-_DOCUMENTS: Final = 25
+_DOCUMENTS: Final = 10
 """Documents that are in memory at once; one may have several MB."""
 _FIELDS: Final = (
     "site", "user", "function", "retries", "event", "tags", "creation", "stop", "results",

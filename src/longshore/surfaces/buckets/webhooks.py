@@ -86,10 +86,7 @@ def create(
         NotFound: there is no such bucket.
     """
     outbound.checked_url(url, networks, what="url")
-    unknown = sorted(set(kinds) - set(KINDS))
-    if unknown or not kinds:
-        named = f"{unknown[0][:80]!a} is not a kind" if unknown else "kinds is empty"
-        raise InvalidRequest(f"{named}. Give some of {', '.join(KINDS)}.")
+    _check_kinds(kinds)
     organisation_id = principal.organisation_id
     _hold_off_new_buckets(connection, organisation_id, alone=True)
     if len(listing(connection, organisation_id)) >= limits.WEBHOOKS:
@@ -108,17 +105,7 @@ def create(
         kinds=tuple(kind for kind in KINDS if kind in kinds),
         created_us=now_us(connection),
     )
-    connection.execute(
-        insert(bucket_webhooks).values(
-            id=made.id,
-            organisation_id=organisation_id,
-            queue_id=queue_id,
-            url=url,
-            secrets=made.secrets.text(),
-            kinds=json.dumps(made.kinds),
-            created_us=made.created_us,
-        )
-    )
+    _insert(connection, made)
     _switch_on(connection, organisation_id, queue_id)
     # So that the queue of the deliveries is listened to before there is one.
     webhooks.queue(connection, organisation_id)
@@ -219,6 +206,27 @@ async def deliver(context: JobContext, payload: dict[str, Any]) -> dict[str, int
     valid = webhook.secrets.valid(context.clock.now_us())
     answer = await webhooks.send(context, webhook.url, payload["body"], valid)
     return {"answered": answer.status}
+
+
+def _check_kinds(kinds: Sequence[str]) -> None:
+    unknown = sorted(set(kinds) - set(KINDS))
+    if unknown or not kinds:
+        named = f"{unknown[0][:80]!a} is not a kind" if unknown else "kinds is empty"
+        raise InvalidRequest(f"{named}. Give some of {', '.join(KINDS)}.")
+
+
+def _insert(connection: Connection, made: Webhook) -> None:
+    connection.execute(
+        insert(bucket_webhooks).values(
+            id=made.id,
+            organisation_id=made.organisation_id,
+            queue_id=made.queue_id,
+            url=made.url,
+            secrets=made.secrets.text(),
+            kinds=json.dumps(made.kinds),
+            created_us=made.created_us,
+        )
+    )
 
 
 def _queue_of(connection: Connection, organisation_id: str, pipeline: str) -> int:
