@@ -77,7 +77,7 @@ def changes(
     """
     changed, refused = [], []
     for one, document in given.items():
-        before = json.loads(stored[one])
+        before = msgspec.json.decode(stored[one])
         after = {**before, **document}
         if ASIDE in before:
             after[ASIDE] = before[ASIDE]

@@ -6,11 +6,11 @@ The names `id`, `pipeline` and `status` of a document are also columns, always w
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, select
 from sqlalchemy import update as update_rows
 from sqlalchemy.dialects import postgresql, sqlite
@@ -23,6 +23,7 @@ from longshore.storage import now_us
 from longshore.storage.bulk import insert_rows
 from longshore.surfaces.buckets import artifacts, query, results_rules
 from longshore.surfaces.buckets.artifacts import Gone, Made
+from longshore.surfaces.buckets.documents import encode
 from longshore.surfaces.buckets.query import Filter, Projection
 from longshore.surfaces.buckets.tables import bucket_results
 from longshore.surfaces.buckets.viewing import View
@@ -79,19 +80,18 @@ def deposit(connection: Connection, principal: Principal, documents: Any) -> dic
 
 
 def archive(
-    connection: Connection, organisation_id: str, documents: Sequence[Mapping[str, Any]]
-) -> int:
-    """Store documents that leave their buckets; return how many were not there already."""
+    connection: Connection, organisation_id: str, documents: Sequence[dict[str, Any]]
+) -> None:
+    """Store documents that leave their buckets; one whose id is there already is passed over."""
     if not documents:
-        return 0
+        return
     at_us = now_us(connection)
     make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = make(bucket_results).on_conflict_do_nothing().returning(bucket_results.c.id)
-    stored = 0
-    for document in documents:
-        values = dict(zip(_COLUMNS, _row(organisation_id, document, at_us), strict=True))
-        stored += connection.execute(statement, values).first() is not None
-    return stored
+    rows = [
+        dict(zip(_COLUMNS, _row(organisation_id, document, at_us), strict=True))
+        for document in documents
+    ]
+    connection.execute(make(bucket_results).on_conflict_do_nothing(), rows)
 
 
 def update(connection: Connection, principal: Principal, documents: Any) -> int:
@@ -142,7 +142,7 @@ def update(connection: Connection, principal: Principal, documents: Any) -> int:
                 bucket_results.c.id == document["id"],
             )
             .values(
-                document=_text(document),
+                document=encode(document),
                 status=document["status"],
                 locked=results_rules.is_locked(document),
             )
@@ -256,28 +256,24 @@ def _matching(
 
 
 def _shown(text: str, projection: Projection) -> dict[str, Any]:
-    document = json.loads(text)
+    document = msgspec.json.decode(text)
     if results_rules.ASIDE not in projection.names:
         document.pop(results_rules.ASIDE, None)
     shown: dict[str, Any] = projection.apply(document)
     return shown
 
 
-def _row(organisation_id: str, document: Mapping[str, Any], at_us: int) -> tuple[Any, ...]:
+def _row(organisation_id: str, document: dict[str, Any], at_us: int) -> tuple[Any, ...]:
     """Return the values of _COLUMNS for a document."""
     return (
         organisation_id,
         document["pipeline"],
         document["id"],
-        _text(document),
+        encode(document),
         document["status"],
         results_rules.is_locked(document),
         at_us,
     )
-
-
-def _text(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 def _register(

@@ -7,9 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore.edge import body
-from longshore.edge.responses import json_response
 from longshore.surfaces.buckets import actions
-from longshore.surfaces.buckets.routes.shared import Operator, Reader
+from longshore.surfaces.buckets.routes.shared import Operator, Reader, answer
 
 router = APIRouter(prefix="/buckets/actions", tags=["buckets"])
 
@@ -38,4 +37,4 @@ async def start_action(request: Request, call: Operator) -> Response:
 @router.get("/{job_id}")
 async def get_action(job_id: str, call: Reader) -> Response:
     """Show where an action stands and what it has done so far."""
-    return json_response(await call.read(actions.status, call.principal, job_id))
+    return answer(await call.read(actions.status, call.principal, job_id))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from longshore.edge.responses import json_response
 from longshore.surfaces.buckets import artifacts
-from longshore.surfaces.buckets.routes.shared import Reader
+from longshore.surfaces.buckets.routes.shared import Reader, answer
 
 router = APIRouter(prefix="/buckets/artifacts", tags=["buckets"])
 
@@ -18,4 +17,4 @@ async def list_artifacts(work_id: str, call: Reader) -> Response:
 
     Where `blob_id` is given, GET /longshore/v1/blobs/{blob_id} has the bytes.
     """
-    return json_response(await call.read(artifacts.listing, call.principal, work_id))
+    return answer(await call.read(artifacts.listing, call.principal, work_id))

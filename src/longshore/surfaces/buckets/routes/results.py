@@ -10,9 +10,8 @@ from starlette.responses import Response
 
 from longshore import __version__, limits
 from longshore.edge import body
-from longshore.edge.responses import json_response
 from longshore.surfaces.buckets import query, results_store
-from longshore.surfaces.buckets.routes.shared import Operator, Reader, Reporter
+from longshore.surfaces.buckets.routes.shared import Operator, Reader, Reporter, answer
 from longshore.surfaces.buckets.viewing import View
 
 router = APIRouter(prefix="/results", tags=["results"])
@@ -21,7 +20,7 @@ router = APIRouter(prefix="/results", tags=["results"])
 @router.api_route("/version", methods=["GET", "HEAD"])
 async def version() -> Response:
     """Say what answers here; the published client looks for this without a key."""
-    return json_response({"service": "results", "version": __version__})
+    return answer({"service": "results", "version": __version__})
 
 
 @router.post("/results")
@@ -30,7 +29,7 @@ async def deposit(request: Request, call: Reporter) -> Response:
     documents = await body.json_body(request, limit_bytes=limits.BUCKETS_BODY_BYTES)
     if documents == []:
         # The transfer daemon sends one every few seconds: nothing is done, nothing is audited.
-        return json_response({})
+        return answer({})
     return await call.change(
         "results.deposit",
         results_store.deposit,
@@ -54,7 +53,7 @@ async def update(request: Request, call: Reporter) -> Response:
         target=_pipelines(documents),
         detail={"works": _length(documents)},
     )
-    return json_response(True)
+    return answer(True)
 
 
 @router.delete("/results")
@@ -63,7 +62,7 @@ async def delete(request: Request, call: Operator) -> Response:
     wanted: dict[str, list[str]] = {}
     for pipeline, one in request.query_params.multi_items():
         wanted.setdefault(pipeline, []).append(one)
-    return json_response(
+    return answer(
         await call.write(
             "results.delete",
             results_store.delete_ids,
@@ -79,20 +78,20 @@ async def delete(request: Request, call: Operator) -> Response:
 async def view(request: Request, call: Reader) -> Response:
     """Show the documents that match a filter; a limit of 0 shows all of them."""
     wanted = View.parse(await body.json_object(request))
-    return json_response(await call.read(results_store.view, call.principal, wanted))
+    return answer(await call.read(results_store.view, call.principal, wanted))
 
 
 @router.post("/view/count")
 async def count(request: Request, call: Reader) -> Response:
     """Count the documents that match a filter."""
     where = query.parse((await body.json_object(request)).get("query") or {})
-    return json_response(await call.read(results_store.count, call.principal, where))
+    return answer(await call.read(results_store.count, call.principal, where))
 
 
 @router.get("/status")
 async def status(call: Reader) -> Response:
     """Count the results of each pipeline."""
-    return json_response(await call.read(results_store.status, call.principal))
+    return answer(await call.read(results_store.status, call.principal))
 
 
 def _length(documents: Any) -> int:

@@ -11,9 +11,8 @@ from starlette.responses import Response
 from longshore.access import Permission
 from longshore.edge import body
 from longshore.edge.call import Call, allow
-from longshore.edge.responses import json_response
 from longshore.surfaces.buckets import settings
-from longshore.surfaces.buckets.routes.shared import Reader
+from longshore.surfaces.buckets.routes.shared import Reader, answer
 
 Developer = Annotated[Call, Depends(allow(Permission.DEVELOP))]
 router = APIRouter(prefix="/buckets/settings", tags=["buckets"])
@@ -22,14 +21,14 @@ router = APIRouter(prefix="/buckets/settings", tags=["buckets"])
 @router.get("/{pipeline}")
 async def get_settings(pipeline: str, call: Reader) -> Response:
     """Show the settings of a bucket; lengths in seconds, null for "for ever" or "no limit"."""
-    return json_response(await call.read(settings.get, call.principal, pipeline))
+    return answer(await call.read(settings.get, call.principal, pipeline))
 
 
 @router.put("/{pipeline}")
 async def put_settings(pipeline: str, request: Request, call: Developer) -> Response:
     """Change those settings that the body names, and show all of them."""
     changes = await body.json_object(request)
-    return json_response(
+    return answer(
         await call.write(
             "buckets.configure",
             settings.put,
