@@ -42,6 +42,7 @@ from longshore.wire.worker import (
 
 KEY = "ls_test_secret-of-the-worker"
 APPS_QUEUE = 7
+BUCKET_QUEUE = 8
 DEADLINE_S = 20.0
 
 
@@ -61,6 +62,8 @@ class Ledger:
     report_requests: int = 0
     lines: list[LogLine] = field(default_factory=list)
     claims: int = 0
+    claim_limits: list[int] = field(default_factory=list)
+    refuse_results: bool = False
     left: list[str] = field(default_factory=list)
     blobs: dict[str, bytes] = field(default_factory=dict)
     uploads: list[str] = field(default_factory=list)
@@ -126,6 +129,39 @@ class WorkerServer:
         )
         with self.ledger.changed:
             self.ledger.blobs[blob_id] = data
+            self.ledger.queued.append(claimed)
+            self.ledger.changed.notify_all()
+        return work_id
+
+    def submit_work(self, pipeline: str = "any", **fields: Any) -> str:
+        """Queue a work of a bucket and return its id; `fields` are those of its document."""
+        work_id = ids.new(ids.WORK)
+        document = {
+            "pipeline": pipeline,
+            "site": "local",
+            "user": "me",
+            "function": None,
+            "parameters": None,
+            "command": None,
+            "results": None,
+            "products": None,
+            "plots": None,
+            "id": work_id,
+            "attempt": 1,
+            "status": "running",
+            "timeout": 3600,
+            "config": {"archive": {"products": "copy", "plots": "copy"}},
+        } | fields
+        claimed = Claimed(
+            work_id=work_id,
+            attempt=1,
+            queue=BUCKET_QUEUE,
+            surface="buckets",
+            payload=msgspec.Raw(msgspec.json.encode(document)),
+            lease_until_us=0,
+            timeout_s=float(document["timeout"]),
+        )
+        with self.ledger.changed:
             self.ledger.queued.append(claimed)
             self.ledger.changed.notify_all()
         return work_id
@@ -233,7 +269,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.ledger.registrations.append(registration)
         self.ledger.workers.append(ids.new(ids.WORKER))
         return Registered(
-            worker_id=self.ledger.workers[-1], queues=[APPS_QUEUE], lease_s=self.ledger.lease_s
+            worker_id=self.ledger.workers[-1],
+            queues=[APPS_QUEUE, BUCKET_QUEUE],
+            lease_s=self.ledger.lease_s,
         )
 
     def _claim(self, body: bytes) -> Any:
@@ -241,6 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._known(request.worker_id):
             return None
         self.ledger.claims += 1
+        self.ledger.claim_limits.append(request.limit)
         self.ledger.changed.notify_all()
         self.ledger.changed.wait_for(
             lambda: self.ledger.queued or self.ledger.down, min(request.wait_s, 1.0)
@@ -275,6 +314,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._known(request.worker_id):
             return None
         self.ledger.report_requests += 1
+        results = [bytes(report.result) for report in request.reports]
+        if self.ledger.refuse_results and any(result != b"null" for result in results):
+            return self._problem(422, "invalid_request", "Such a result is refused.")
         lost = []
         for report in request.reports:
             key = (report.work_id, report.attempt)

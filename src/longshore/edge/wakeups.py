@@ -14,7 +14,9 @@ _QUEUE: Final = "queue:"
 _EVERYTHING: Final = "*"
 NOTICES: Final = "notices"
 """Topic of the ends of attempts that somebody follows (`longshore.engine.notices`)."""
-_HEARD: Final = (_QUEUE, _EVERYTHING, NOTICES)
+JOBS: Final = "jobs"
+"""Topic of queues of system jobs that were just made, so that nobody listens to them yet."""
+_HEARD: Final = (_QUEUE, _EVERYTHING, NOTICES, JOBS)
 
 
 class Bell:
@@ -58,14 +60,14 @@ class Wakeups:
         self._released = False
 
     @contextmanager
-    def listen(self, queue_ids: Iterable[int]) -> Iterator[Bell]:
-        """Give a bell that rings for these queues until the block is left."""
-        with self.listen_to([f"{_QUEUE}{queue_id}" for queue_id in queue_ids]) as bell:
+    def listen(self, queue_ids: Iterable[int], *topics: str) -> Iterator[Bell]:
+        """Give a bell that rings for these queues and topics until the block is left."""
+        with self.listen_to([*(f"{_QUEUE}{queue_id}" for queue_id in queue_ids), *topics]) as bell:
             yield bell
 
     @contextmanager
     def listen_to(self, topics: Sequence[str]) -> Iterator[Bell]:
-        """Give a bell that rings for these topics: those of queues, or `NOTICES`."""
+        """Give a bell that rings for these topics: those of queues, `NOTICES` or `JOBS`."""
         self._start()
         bell = Bell()
         if self._released:
@@ -79,6 +81,10 @@ class Wakeups:
                 self._bells[topic].discard(bell)
                 if not self._bells[topic]:
                     del self._bells[topic]
+
+    def crowded(self, queue_ids: Iterable[int], most: int) -> bool:
+        """Whether more than `most` listen to one of these queues, and all wake up at once."""
+        return any(len(self._bells.get(f"{_QUEUE}{queue_id}", ())) > most for queue_id in queue_ids)
 
     async def wait(self, queue_ids: Iterable[int], timeout_s: float) -> bool:
         """Wait for news of these queues; True as soon as there is some, False after `timeout_s`."""

@@ -18,20 +18,23 @@ from longshore.edge import files
 from longshore.edge.body import stream, struct_body
 from longshore.edge.call import Call, allow
 from longshore.edge.responses import json_response
-from longshore.engine import artifacts, logs, queues, workers, works
-from longshore.errors import Conflict, InvalidRequest, NotFound, TooLarge
+from longshore.engine import artifacts, logs, workers, works
+from longshore.errors import InvalidRequest, NotFound, TooLarge
+from longshore.server.native import worker_surfaces
 from longshore.surfaces.apps import catalogue
+from longshore.surfaces.buckets import depositing
 from longshore.wire import worker as wire
+from longshore.wire.buckets import Pipeline
 
 router = APIRouter(tags=["worker protocol"])
 Worker = Annotated[Call, Depends(allow(Permission.WORK))]
 Reader = Annotated[Call, Depends(allow(Permission.READ))]
 
 _OFFERS_MAX: Final = 1_000
+_FEW: Final = 8
 _INCARNATION_CHARACTERS: Final = 64
 _STREAMS: Final = frozenset({"stdout", "stderr", "worker"})
 _UNKNOWN_WORK: Final = "the work does not exist (any more)"
-_PDF_KEY: Final = b'"pdf_blob_id"'
 
 
 @router.post("/worker/register")
@@ -47,6 +50,10 @@ async def register(request: Request, call: Worker) -> Response:
             for app in registration.apps
         ]
         queue_ids = catalogue.offer(connection, organisation_id, offers)
+        queue_ids += [
+            depositing.queue_of(connection, organisation_id, bucket.name)
+            for bucket in registration.buckets
+        ]
         worker_id = workers.register(
             connection,
             organisation_id=organisation_id,
@@ -76,49 +83,56 @@ async def claim(request: Request, call: Worker) -> Response:
         )
     until_s = time.monotonic() + min(max(wanted.wait_s, 0.0), limits.CLAIM_WAIT_S)
     # The bell is there before the first look, so that no work slips in between look and wait.
-    with call.context.wakeups.listen(wanted.queues) as bell:
+    wakeups = call.context.wakeups
+    with wakeups.listen(wanted.queues) as bell:
+        found = await _look(call, wanted)
         while True:
-            leases = await _claim_now(request, call, wanted)
+            leases = await _lease(request, call, wanted, found)
             rest_s = until_s - time.monotonic()
             if leases or rest_s <= 0:
                 return _answer(wire.ClaimAnswer(works=leases))
-            await bell.wait(rest_s)
+            rung = await bell.wait(rest_s)
+            # Where few wait, it is for them that the bell has rung, and another look would only
+            # make the work wait. A crowd looks first: one of them finds something to write.
+            if rung and wanted.where is None and not wakeups.crowded(wanted.queues, _FEW):
+                found = worker_surfaces.Found(found.served, found.served)
+            else:
+                found = await _look(call, wanted)
 
 
-async def _claim_now(request: Request, call: Call, wanted: wire.ClaimRequest) -> list[wire.Claimed]:
+async def _look(call: Call, wanted: wire.ClaimRequest) -> worker_surfaces.Found:
     call.context.refuse_when_stopping()
     organisation_id = call.principal.organisation_id
+    if len(wanted.queues) > _OFFERS_MAX:
+        raise TooLarge(f"{len(wanted.queues)} queues; claim from at most {_OFFERS_MAX} at once.")
 
-    def look(connection: Connection) -> tuple[bool, bool]:
+    def look(connection: Connection) -> tuple[bool, worker_surfaces.Found]:
         due = workers.stale(connection, organisation_id, wanted.worker_id)
-        _check_queues(connection, organisation_id, wanted.queues)
-        return due, works.claimable(connection, wanted.queues)
+        found = worker_surfaces.look(
+            connection, organisation_id, wanted.queues, wanted.where, wanted.limit
+        )
+        return due, found
 
     due, found = await call.read(look)
     if due:
         await call.context.database.write(workers.seen, wanted.worker_id)
+    return found
+
+
+async def _lease(
+    request: Request, call: Call, wanted: wire.ClaimRequest, found: worker_surfaces.Found
+) -> list[wire.Claimed]:
+    call.context.refuse_when_stopping()
     # Whoever has hung up while waiting would let the leases run out.
-    if not found or await request.is_disconnected():
+    if not found.queue_ids or await request.is_disconnected():
         return []
-    leases = await call.context.database.write(
-        works.claim,
-        wanted.queues,
+    return await call.context.database.write(
+        worker_surfaces.claim,
+        found,
         limit=wanted.limit,
         holder=wanted.worker_id,
         lease_s=call.context.settings.lease_s,
     )
-    return [
-        wire.Claimed(
-            work_id=lease.id,
-            attempt=lease.attempt,
-            queue=lease.queue_id,
-            surface=lease.surface,
-            payload=msgspec.Raw(lease.payload),
-            lease_until_us=lease.lease_until_us,
-            timeout_s=lease.timeout_s,
-        )
-        for lease in leases
-    ]
 
 
 @router.post("/worker/renew")
@@ -144,12 +158,9 @@ async def report(request: Request, call: Worker) -> Response:
     endings = [_ending(each) for each in wanted.reports]
 
     def finish(connection: Connection) -> list[works.Lost]:
-        lost = works.finish(connection, endings, holder=wanted.worker_id)
-        refused = {(each.work_id, each.attempt) for each in lost}
-        for ending in endings:
-            if (ending.work_id, ending.attempt) not in refused and ending.result is not None:
-                _keep_pdf(connection, call.principal.organisation_id, ending.result)
-        return lost
+        return worker_surfaces.finish(
+            connection, call.principal.organisation_id, endings, holder=wanted.worker_id
+        )
 
     lost = await _as_worker(call, wanted.worker_id, finish)
     return _answer(wire.ReportAnswer(lost=lost))
@@ -259,25 +270,31 @@ def _check_registration(registration: wire.Registration) -> None:
             f"incarnation must have 1 to {_INCARNATION_CHARACTERS} characters, random at each "
             "start of the worker."
         )
-    if len(registration.apps) > _OFFERS_MAX:
+    offers = len(registration.apps) + len(registration.buckets)
+    if offers > _OFFERS_MAX:
         raise TooLarge(
-            f"{len(registration.apps)} apps; a worker offers at most {_OFFERS_MAX}. "
+            f"{offers} apps and buckets; a worker offers at most {_OFFERS_MAX}. "
             "Start several workers."
         )
+    for bucket in registration.buckets:
+        _check_bucket(bucket.name)
 
 
-def _check_queues(connection: Connection, organisation_id: str, queue_ids: Sequence[int]) -> None:
-    """Refuse queues of others in the same words as queues that do not exist."""
-    if len(queue_ids) > _OFFERS_MAX:
-        raise TooLarge(f"{len(queue_ids)} queues; claim from at most {_OFFERS_MAX} at once.")
-    for queue in queues.get_many(connection, set(queue_ids)).values():
-        if queue.organisation_id != organisation_id:
-            raise NotFound(f"There is no queue {queue.id}. List the queues to see which there are.")
+def _check_bucket(name: str) -> None:
+    try:
+        msgspec.convert(name, Pipeline)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(
+            f"{name[:200]!a} cannot be the name of a bucket: it may have 1 to 128 letters, digits "
+            "and hyphens."
+        ) from error
 
 
 def _ending(report: wire.Report) -> works.Ending:
     success = report.outcome is wire.Outcome.SUCCESS
-    result = bytes(report.result) if success else None
+    result: bytes | None = bytes(report.result)
+    if not success and result == bytes(wire.NO_RESULT):
+        result = None
     if result is not None and len(result) > limits.JSON_BODY_BYTES:
         raise TooLarge(
             f"The result of {report.work_id} has {len(result)} bytes; at most "
@@ -302,38 +319,6 @@ def _error(error: wire.AttemptError) -> bytes:
             traceback=error.traceback[-most:],
         )
     )
-
-
-def _keep_pdf(connection: Connection, organisation_id: str, result: bytes) -> None:
-    """Make the PDF count that the worker has uploaded for this result."""
-    if _PDF_KEY not in result:
-        return
-    try:
-        pdf = msgspec.json.decode(result, type=wire.AppResult)
-    except msgspec.ValidationError:
-        return
-    if pdf.pdf_blob_id is None or pdf.pdf_size_bytes is None or pdf.pdf_sha256 is None:
-        return
-    try:
-        artifacts.get(connection, organisation_id, pdf.pdf_blob_id)
-    except NotFound:
-        _adopt(connection, organisation_id, pdf.pdf_blob_id, pdf.pdf_size_bytes, pdf.pdf_sha256)
-
-
-def _adopt(
-    connection: Connection, organisation_id: str, blob_id: str, size_bytes: int, sha256: str
-) -> None:
-    try:
-        artifacts.store(connection, blob_id, size_bytes=size_bytes, sha256=sha256)
-    except Conflict:
-        # Swept away meanwhile, or never there: the run says that it has no PDF.
-        return
-    try:
-        artifacts.get(connection, organisation_id, blob_id)
-    except NotFound as error:
-        raise InvalidRequest(
-            f"A result names {blob_id} as its PDF, which was not uploaded with this key."
-        ) from error
 
 
 def _answer(answer: Any) -> Response:
