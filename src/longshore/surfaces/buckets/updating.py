@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Text, bindparam, update
+from sqlalchemy import Connection
 
 from longshore import limits
 from longshore.clock import SECOND_US, to_us
@@ -23,9 +23,10 @@ from longshore.engine.states import Reason, State
 from longshore.engine.works import Amendment, Ending, Outcome
 from longshore.errors import InvalidRequest, TooLarge
 from longshore.storage import now_us
+from longshore.storage.bulk import update_rows
 from longshore.surfaces.buckets import artifacts, documents, slack
 from longshore.surfaces.buckets.depositing import asks_slack, attempts_max
-from longshore.surfaces.buckets.documents import Document, Kept, shown_start_us
+from longshore.surfaces.buckets.documents import Kept, Plain, shown_start_us
 from longshore.surfaces.buckets.tables import bucket_works
 from longshore.surfaces.buckets.withdrawing import GRACE_S
 from longshore.wire.buckets import WorkPayload, exact_works
@@ -46,12 +47,27 @@ class Act(Enum):
     REFUSE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One work of an update, checked: as a struct, and as the document to be stored."""
+class Change(msgspec.Struct, frozen=True):
+    """One work of an update, checked: as a struct, and as the JSON to be stored."""
 
     payload: WorkPayload
-    document: Document
+    document: str
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A change that the fence lets pass.
+
+    Attributes:
+        work: the work as it is.
+        change: what the client sent.
+        act: what that does.
+        before: the stored document, or None where it holds names beside the protocol's.
+    """
+
+    work: Kept
+    change: Change
+    act: Act
+    before: Plain | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +94,14 @@ def judge(work: Kept, payload: WorkPayload) -> Act:
     same_attempt = payload.attempt == work.shown_attempt
     wanted = "queued" if payload.status == "created" else payload.status
     if work.state is State.RUNNING:
-        ends = {"success": Act.SUCCEED, "failure": Act.FAIL, "queued": Act.HAND_BACK}
         holds = same_start or (same_attempt and (wanted == "running" or payload.start is None))
-        return ends.get(wanted, Act.EDIT) if holds else Act.REFUSE
+        return _ENDS.get(wanted, Act.EDIT) if holds else Act.REFUSE
     if wanted == work.status and same_start and same_attempt:
         return Act.EDIT
     return Act.REOPEN if wanted == "queued" and same_start else Act.REFUSE
+
+
+_ENDS: Final = {"success": Act.SUCCEED, "failure": Act.FAIL, "queued": Act.HAND_BACK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +122,30 @@ def read_changes(data: bytes, now_s: float) -> list[Change]:
     """
     payloads = exact_works(data)
     if payloads is not None:
-        changes = [Change(payload, msgspec.to_builtins(payload)) for payload in payloads]
+        _check_count(len(payloads))
+        changes = []
+        for payload in payloads:
+            if payload.creation is None:
+                payload.creation = now_s
+            changes.append(Change(payload, documents.encode(payload)))
     else:
         values = documents.decoded(data)
         if not isinstance(values, list):
             raise InvalidRequest("The body is no list. Send a JSON list of works, [{...}, ...].")
-        changes = [Change(*documents.checked(value, now_s)) for value in values]
-    if len(changes) > limits.DEPOSIT_WORKS:
+        _check_count(len(values))
+        changes = [
+            Change(payload, documents.encode(document))
+            for payload, document in (documents.checked(value, now_s) for value in values)
+        ]
+    return changes
+
+
+def _check_count(count: int) -> None:
+    if count > limits.DEPOSIT_WORKS:
         raise TooLarge(
-            f"{len(changes)} works in one request; send at most {limits.DEPOSIT_WORKS} at a time.",
+            f"{count} works in one request; send at most {limits.DEPOSIT_WORKS} at a time.",
             details={"limit": limits.DEPOSIT_WORKS},
         )
-    return changes
 
 
 def apply_all(connection: Connection, requests: Sequence[Request]) -> list[list[Refused]]:
@@ -136,7 +166,7 @@ def apply(
     latest = {change.payload.id: change for change in changes if change.payload.id is not None}
     refused = [_without_id() for change in changes if change.payload.id is None]
     known = documents.read(connection, list(latest), organisation_id=organisation_id, lock=True)
-    accepted: list[tuple[Kept, Change, Act]] = []
+    accepted: list[Accepted] = []
     for work_id, change in latest.items():
         work = known.get(work_id)
         if work is None:
@@ -149,19 +179,19 @@ def apply(
         if act is Act.REFUSE:
             refused.append(_late(work))
         else:
-            accepted.append((work, change, act))
+            accepted.append(Accepted(work, change, act, documents.plain(work.document)))
     asking = [
-        (work.work_id, work.queue_id, change.document)
-        for work, change, _ in accepted
-        if asks_slack(change.payload)
+        (each.work.work_id, each.work.queue_id, msgspec.json.decode(each.change.document))
+        for each in accepted
+        if asks_slack(each.change.payload)
     ]
     if asking:
         slack.watch(connection, asking)
     lost = _end(connection, accepted)
-    accepted = [each for each in accepted if each[0].work_id not in lost]
+    accepted = [each for each in accepted if each.work.work_id not in lost]
     refused += [_cancelled(known[work_id]) for work_id in lost]
     _store(connection, organisation_id, accepted)
-    reopened = [work.work_id for work, _, act in accepted if act is Act.REOPEN]
+    reopened = [each.work.work_id for each in accepted if each.act is Act.REOPEN]
     if reopened:
         works.reopen(connection, reopened, actor=actor, why=_WHY_REOPENED)
         works.retry_given(connection, reopened, actor=actor)
@@ -176,7 +206,7 @@ def record(connection: Connection, organisation_id: str, endings: Sequence[Endin
     """
     work_ids = [ending.work_id for ending in endings]
     known = documents.read(connection, work_ids, organisation_id=organisation_id)
-    rows: list[tuple[str, Document, int]] = []
+    rows: list[tuple[str, str, int]] = []
     made: list[artifacts.Made] = []
     for ending in endings:
         work = known.get(ending.work_id)
@@ -197,24 +227,20 @@ def record(connection: Connection, organisation_id: str, endings: Sequence[Endin
                     result.artifacts,
                 )
             )
-        rows.append((work.work_id, document, work.attempt_offset))
+        rows.append((work.work_id, documents.encode(document), work.attempt_offset))
     _write(connection, rows)
     artifacts.register_many(connection, organisation_id, made)
 
 
-def _end(connection: Connection, accepted: Sequence[tuple[Kept, Change, Act]]) -> set[str]:
+def _end(connection: Connection, accepted: Sequence[Accepted]) -> set[str]:
     """End the attempts that are to end; return the works that turned out to be cancelled."""
-    outcomes = {
-        Act.SUCCEED: Outcome.SUCCESS,
-        Act.FAIL: Outcome.FAILURE,
-        Act.HAND_BACK: Outcome.HANDED_BACK,
-    }
     _prepare(connection, accepted)
     by_holder: dict[str, list[Ending]] = {}
-    for work, change, act in accepted:
-        if act in outcomes and work.worker_id is not None:
-            error = _error(change.payload) if act is Act.FAIL else None
-            ending = Ending(work.work_id, work.attempt, outcomes[act], result=None, error=error)
+    for each in accepted:
+        work, outcome = each.work, _OUTCOMES.get(each.act)
+        if outcome is not None and work.worker_id is not None:
+            error = _error(each.change.payload) if each.act is Act.FAIL else None
+            ending = Ending(work.work_id, work.attempt, outcome, result=None, error=error)
             by_holder.setdefault(work.worker_id, []).append(ending)
     lost: set[str] = set()
     for holder, endings in by_holder.items():
@@ -222,12 +248,19 @@ def _end(connection: Connection, accepted: Sequence[tuple[Kept, Change, Act]]) -
     return lost
 
 
-def _prepare(connection: Connection, accepted: Sequence[tuple[Kept, Change, Act]]) -> None:
+_OUTCOMES: Final = {
+    Act.SUCCEED: Outcome.SUCCESS,
+    Act.FAIL: Outcome.FAILURE,
+    Act.HAND_BACK: Outcome.HANDED_BACK,
+}
+
+
+def _prepare(connection: Connection, accepted: Sequence[Accepted]) -> None:
     """Let the engine know what the documents change of its own: limits, priority, the start."""
     amendments = []
-    for work, change, act in accepted:
-        before = msgspec.json.decode(work.document, type=_Limits)
-        after = change.payload
+    for each in accepted:
+        work, act, after = each.work, each.act, each.change.payload
+        before = each.before or msgspec.json.decode(work.document, type=_Limits)
         values: dict[str, Any] = {}
         if before.priority != after.priority:
             values["priority"] = after.priority
@@ -248,15 +281,15 @@ def _prepare(connection: Connection, accepted: Sequence[tuple[Kept, Change, Act]
     works.amend(connection, amendments)
 
 
-def _store(
-    connection: Connection, organisation_id: str, accepted: Sequence[tuple[Kept, Change, Act]]
-) -> None:
+def _store(connection: Connection, organisation_id: str, accepted: Sequence[Accepted]) -> None:
     rows, made = [], []
-    for work, change, _act in accepted:
-        # Clients drop the names that they do not know; what was deposited under them stays.
-        document = {**msgspec.json.decode(work.document), **change.document}
-        rows.append((work.work_id, document, _offset(work, change.payload)))
-        payload = change.payload
+    for each in accepted:
+        work, payload, document = each.work, each.change.payload, each.change.document
+        if each.before is None:
+            # Clients drop the names that they do not know; what was deposited under them stays.
+            both = {**msgspec.json.decode(work.document), **msgspec.json.decode(document)}
+            document = documents.encode(both)
+        rows.append((work.work_id, document, _offset(work, payload)))
         if payload.products is not None or payload.plots is not None:
             made.append(
                 artifacts.Made(work.pipeline, work.work_id, payload.products, payload.plots)
@@ -265,23 +298,8 @@ def _store(
     artifacts.register_many(connection, organisation_id, made)
 
 
-def _write(connection: Connection, rows: Sequence[tuple[str, Document, int]]) -> None:
-    if not rows:
-        return
-    connection.execute(
-        _WRITING,
-        [
-            {"of_work": work_id, "new_document": documents.encode(document), "new_offset": offset}
-            for work_id, document, offset in rows
-        ],
-    )
-
-
-_WRITING: Final = (
-    update(bucket_works)
-    .where(bucket_works.c.work_id == bindparam("of_work", type_=Text))
-    .values(document=bindparam("new_document"), attempt_offset=bindparam("new_offset"))
-)
+def _write(connection: Connection, rows: Sequence[tuple[str, str, int]]) -> None:
+    update_rows(connection, bucket_works, "work_id", ("document", "attempt_offset"), rows)
 
 
 class _Limits(msgspec.Struct):

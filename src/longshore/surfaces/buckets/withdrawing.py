@@ -19,7 +19,7 @@ from longshore.errors import InvalidRequest
 from longshore.limits import BUCKETS_PER_WITHDRAW
 from longshore.surfaces.buckets import documents, query
 from longshore.surfaces.buckets.depositing import SURFACE
-from longshore.surfaces.buckets.documents import STATUSES, Document
+from longshore.surfaces.buckets.documents import STATUSES, Document, Plain
 from longshore.surfaces.buckets.query import Filter
 
 GRACE_S: Final = 10.0
@@ -42,12 +42,11 @@ class Wanted:
     where: Filter | None
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
+class Withdrawn(msgspec.Struct, frozen=True):
     """A work that was leased, and its document as the holder sees it."""
 
     lease: Lease
-    document: Document
+    document: Plain | Document
 
 
 def understand(connection: Connection, organisation_id: str, wanted: Any) -> Wanted:
@@ -137,6 +136,7 @@ def claim(
         lease_s=lease_s,
         grace_s=GRACE_S,
         among=among,
+        with_payloads=False,
     )
     return with_documents(connection, leases)
 
@@ -144,19 +144,19 @@ def claim(
 def with_documents(connection: Connection, leases: Sequence[Lease]) -> list[Withdrawn]:
     """Return leases of works of buckets with the documents that their holders see."""
     stored = documents.stored(connection, [lease.id for lease in leases])
-    return [
-        Withdrawn(
-            lease,
-            documents.lay_over(
-                msgspec.json.decode(stored[lease.id].document),
-                work_id=lease.id,
-                status=STATUSES[State.RUNNING],
-                attempt=lease.attempt + stored[lease.id].attempt_offset,
-                started_us=lease.started_us,
-            ),
+    status = STATUSES[State.RUNNING]
+    withdrawn = []
+    for lease in leases:
+        text, offset = stored[lease.id]
+        document = documents.shown(
+            text,
+            work_id=lease.id,
+            status=status,
+            attempt=lease.attempt + offset,
+            started_us=lease.started_us,
         )
-        for lease in leases
-    ]
+        withdrawn.append(Withdrawn(lease, document))
+    return withdrawn
 
 
 def renew(
