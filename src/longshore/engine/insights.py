@@ -16,6 +16,10 @@ from longshore.engine.tables import dependencies, events, works
 from longshore.engine.tables import queues as queues_table
 from longshore.storage import now_us
 
+_SERVED_BY_THE_SERVER = "system"
+_SERVED_BY_CLIENTS = "buckets"
+"""Surface whose works are also taken by clients that are not workers of ours."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -192,10 +196,16 @@ def _why_queued(
             return f"the limit {work.concurrency_key}={queue.key_concurrency_max} is reached{again}"
     online = workers.online(connection, queue.id)
     facts["workers_online"] = online
-    if not online and queue.surface != "system":
+    if not online and queue.surface not in (_SERVED_BY_THE_SERVER, _SERVED_BY_CLIENTS):
         return f"no worker that offers {queue.name!r} is online (0 online){again}"
     ahead = _ahead(connection, work)
     facts["ahead"] = ahead
+    if not online and queue.surface == _SERVED_BY_CLIENTS:
+        return (
+            f"{ahead} works are ahead of it, and nobody has withdrawn it so far; no worker that "
+            f"serves {queue.name!r} is online (0 online; clients that withdraw by themselves are "
+            f"not counted){again}"
+        )
     return f"{ahead} works are ahead of it, {online} worker(s) online, {running} running{again}"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from dataclasses import replace
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends
 from sqlalchemy import Connection
@@ -10,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore import limits
-from longshore.access import Permission
+from longshore.access import Permission, keys
 from longshore.edge.body import optional_object
 from longshore.edge.call import Call, allow
 from longshore.edge.paging import Page, paging
@@ -21,6 +23,7 @@ from longshore.server.native import views
 
 router = APIRouter(tags=["works"])
 Reader = Annotated[Call, Depends(allow(Permission.READ))]
+_KEY: Final = re.compile(r"\bky_[0-9a-v]{26}\b")
 Operator = Annotated[Call, Depends(allow(Permission.OPERATE))]
 
 
@@ -36,7 +39,7 @@ async def get_why(work_id: str, call: Reader) -> Response:
 
     def explain(connection: Connection) -> insights.Why:
         _visible(connection, call, work_id)
-        return insights.why(connection, work_id)
+        return _with_names(connection, call, insights.why(connection, work_id))
 
     return json_response(await call.read(explain))
 
@@ -113,6 +116,18 @@ async def cancel_group(group_id: str, request: Request, call: Operator) -> Respo
         return works.cancel_group(connection, group_id, actor=call.principal.key_id, why=why)
 
     return await call.change("groups.cancel", cancel, target=group_id, render=views.cancelled)
+
+
+def _with_names(connection: Connection, call: Call, why: insights.Why) -> insights.Why:
+    """Call keys by their names: a client that withdraws holds its works by its key."""
+    text = why.text
+    for key_id in set(_KEY.findall(text)):
+        try:
+            key = keys.get(connection, call.principal.organisation_id, key_id)
+        except NotFound:
+            continue
+        text = text.replace(key_id, f"key {key.name!r} ({key_id})")
+    return replace(why, text=text)
 
 
 async def _why(request: Request) -> str:
