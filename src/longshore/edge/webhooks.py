@@ -18,10 +18,12 @@ from sqlalchemy import Connection
 from longshore.clock import SECOND_US
 from longshore.edge.jobs import JOB_MEMORY_S, SYSTEM, JobContext
 from longshore.edge.outbound import Answer
+from longshore.edge.wakeups import JOBS
 from longshore.engine import queues
 from longshore.engine.works import NewWork
 from longshore.errors import DeliveryFailed, Reject
 from longshore.limits import WEBHOOK_ATTEMPTS
+from longshore.storage import notify
 from longshore.wire import webhooks as wire
 
 QUEUE: Final = "webhooks"
@@ -56,6 +58,7 @@ def queue(connection: Connection, organisation_id: str) -> int:
             concurrency_max=CONCURRENCY_IN_ALL,
             key_concurrency_max=CONCURRENCY,
         )
+        notify(connection, JOBS)
     return queue_id
 
 

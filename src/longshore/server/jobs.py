@@ -18,7 +18,7 @@ from longshore import ids
 from longshore.access import organisations
 from longshore.edge.context import Context
 from longshore.edge.jobs import SYSTEM, Handler, JobContext, system_queue
-from longshore.edge.wakeups import Bell
+from longshore.edge.wakeups import JOBS, Bell
 from longshore.engine import queues, works
 from longshore.engine.works import Ending, Lease, Outcome
 from longshore.errors import LongshoreError, Reject
@@ -89,7 +89,7 @@ class JobRunner:
             for queue in await database.read(queues.of_surface, SYSTEM)
             if self._serves is None or self._serves(queue.name)
         ]
-        with self._context.wakeups.listen(queue_ids) as bell:
+        with self._context.wakeups.listen(queue_ids, JOBS) as bell:
             self._bell = bell
             free = self._slots - len(self._running)
             if free and queue_ids and await database.read(works.claimable, queue_ids):
