@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
 from longshore import ids, limits
 from longshore.errors import Conflict, InvalidRequest, TooLarge
+from longshore.surfaces.buckets.documents import encode
 from longshore.wire.buckets import Pipeline
 
 FINAL: Final = ("success", "failure")
@@ -18,6 +21,43 @@ ASIDE: Final = "longshore"
 """What we add to a document of our own; shown only where a projection names it."""
 SHOWN_IDS: Final = 20
 """Ids that an error names."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewResult:
+    """A finished work, checked, and the text to store of it."""
+
+    document: dict[str, Any]
+    text: str
+
+
+def read_deposit(documents: Any) -> list[NewResult]:
+    """Check what a client deposits; one without an id gets one.
+
+    Raises:
+        InvalidRequest: something is no finished work, or an id is given twice.
+        TooLarge: there are more than `limits.DEPOSIT_WORKS`.
+    """
+    new = [accepted(document, place) for place, document in enumerate(listed(documents))]
+    for document in new:
+        document.pop(ASIDE, None)
+    twice = [one for one, count in Counter(each["id"] for each in new).items() if count > 1]
+    if twice:
+        raise duplicates_error(twice, "is given twice in this request")
+    return [NewResult(document, encode(document)) for document in new]
+
+
+def read_update(documents: Any) -> dict[str, dict[str, Any]]:
+    """Check what a client updates, and return it by id; of two with one id the last counts.
+
+    Raises:
+        InvalidRequest: something is no finished work, or has no id.
+        TooLarge: there are more than `limits.DEPOSIT_WORKS`.
+    """
+    given = [
+        accepted(document, place, new=False) for place, document in enumerate(listed(documents))
+    ]
+    return {document["id"]: document for document in given}
 
 
 def listed(documents: Any) -> list[Any]:

@@ -6,7 +6,6 @@ The names `id`, `pipeline` and `status` of a document are also columns, always w
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ from longshore.surfaces.buckets import artifacts, query, results_rules
 from longshore.surfaces.buckets.artifacts import Gone, Made
 from longshore.surfaces.buckets.documents import encode
 from longshore.surfaces.buckets.query import Filter, Projection
+from longshore.surfaces.buckets.results_rules import NewResult
 from longshore.surfaces.buckets.tables import bucket_results
 from longshore.surfaces.buckets.viewing import View
 
@@ -40,33 +40,24 @@ _FIELDS: Final = query.Fields(
 )
 
 
-def deposit(connection: Connection, principal: Principal, documents: Any) -> dict[str, bool]:
+def deposit(
+    connection: Connection, principal: Principal, new: Sequence[NewResult]
+) -> dict[str, bool]:
     """Store finished works, all of them or none; return {pipeline: True} for each pipeline.
 
-    A document without an id gets one. An empty list is fine: the published transfer daemon sends
-    one whenever it has nothing but deletions to do.
+    None is fine: the published transfer daemon deposits none whenever it has nothing but deletions
+    to do.
 
     Raises:
-        InvalidRequest: something is no finished work.
-        Conflict: an id is there already, or twice among the documents; nothing was stored.
-        TooLarge: there are more than `limits.DEPOSIT_WORKS`.
+        Conflict: an id is there already; nothing was stored.
     """
-    new = [
-        results_rules.accepted(document, place)
-        for place, document in enumerate(results_rules.listed(documents))
-    ]
-    for document in new:
-        document.pop(results_rules.ASIDE, None)
     organisation_id = principal.organisation_id
-    wanted = [document["id"] for document in new]
-    twice = [one for one, count in Counter(wanted).items() if count > 1]
-    if twice:
-        raise results_rules.duplicates_error(twice, "is given twice in this request")
+    wanted = [each.document["id"] for each in new]
     present = [row.id for row in _rows(connection, organisation_id, wanted, bucket_results.c.id)]
     if present:
         raise results_rules.duplicates_error(present, "is in the results store already")
     at_us = now_us(connection)
-    rows = [_row(organisation_id, document, at_us) for document in new]
+    rows = [_row(organisation_id, each.document, each.text, at_us) for each in new]
     try:
         with connection.begin_nested():
             insert_rows(connection, bucket_results, _COLUMNS, rows)
@@ -75,8 +66,8 @@ def deposit(connection: Connection, principal: Principal, documents: Any) -> dic
         raise results_rules.duplicates_error(
             wanted, "was deposited by another request just now"
         ) from error
-    _register(connection, organisation_id, new)
-    return {document["pipeline"]: True for document in new}
+    _register(connection, organisation_id, [each.document for each in new])
+    return {each.document["pipeline"]: True for each in new}
 
 
 def archive(
@@ -88,29 +79,24 @@ def archive(
     at_us = now_us(connection)
     make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     rows = [
-        dict(zip(_COLUMNS, _row(organisation_id, document, at_us), strict=True))
+        dict(zip(_COLUMNS, _row(organisation_id, document, encode(document), at_us), strict=True))
         for document in documents
     ]
     connection.execute(make(bucket_results).on_conflict_do_nothing(), rows)
 
 
-def update(connection: Connection, principal: Principal, documents: Any) -> int:
+def update(
+    connection: Connection, principal: Principal, given: Mapping[str, dict[str, Any]]
+) -> int:
     """Lay new documents over those with the same ids, all or none; return how many changed.
 
     What a new document does not name at its top level stays. Of a locked result nothing can be
     changed but the lock: a document that differs only in `results.locked` unlocks it.
 
     Raises:
-        InvalidRequest: something is no finished work, or has no id.
         NotFound: an id is not in the results store of its pipeline.
         Conflict: a result is locked.
-        TooLarge: there are more than `limits.DEPOSIT_WORKS`.
     """
-    given = {
-        document["id"]: document
-        for place, document in enumerate(results_rules.listed(documents))
-        if results_rules.accepted(document, place, new=False)
-    }
     organisation_id = principal.organisation_id
     rows = {
         row.id: row
@@ -225,6 +211,11 @@ def view(connection: Connection, principal: Principal, wanted: View) -> list[dic
     return found
 
 
+def view_encoded(connection: Connection, principal: Principal, wanted: View) -> bytes:
+    """Return what `view` returns, as JSON."""
+    return msgspec.json.encode(view(connection, principal, wanted))
+
+
 def count(connection: Connection, principal: Principal, where: Filter) -> int:
     """Return how many documents match the query."""
     return int(
@@ -263,13 +254,13 @@ def _shown(text: str, projection: Projection) -> dict[str, Any]:
     return shown
 
 
-def _row(organisation_id: str, document: dict[str, Any], at_us: int) -> tuple[Any, ...]:
+def _row(organisation_id: str, document: dict[str, Any], text: str, at_us: int) -> tuple[Any, ...]:
     """Return the values of _COLUMNS for a document."""
     return (
         organisation_id,
         document["pipeline"],
         document["id"],
-        encode(document),
+        text,
         document["status"],
         results_rules.is_locked(document),
         at_us,

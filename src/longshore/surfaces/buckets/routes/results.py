@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from longshore import __version__, limits
 from longshore.edge import body
-from longshore.surfaces.buckets import query, results_store
+from longshore.surfaces.buckets import query, results_rules, results_store
 from longshore.surfaces.buckets.routes.shared import Operator, Reader, Reporter, answer
 from longshore.surfaces.buckets.viewing import View
 
@@ -27,17 +27,18 @@ async def version() -> Response:
 async def deposit(request: Request, call: Reporter) -> Response:
     """Store finished works, all of them or none; the answer is {pipeline: true, ...}."""
     documents = await body.json_body(request, limit_bytes=limits.BUCKETS_BODY_BYTES)
-    if documents == []:
-        # The transfer daemon sends one every few seconds: nothing is done, nothing is audited.
+    new = await asyncio.to_thread(results_rules.read_deposit, documents)
+    if not new:
+        # The transfer daemon sends none every few seconds: nothing is done, nothing is audited.
         return answer({})
     return await call.change(
         "results.deposit",
         results_store.deposit,
         call.principal,
-        documents,
+        new,
         target=",".join,
         render=lambda deposited: deposited,
-        detail={"works": _length(documents)},
+        detail={"works": len(new)},
     )
 
 
@@ -45,14 +46,16 @@ async def deposit(request: Request, call: Reporter) -> Response:
 async def update(request: Request, call: Reporter) -> Response:
     """Lay documents over the results with the same ids; the answer is true."""
     documents = await body.json_body(request, limit_bytes=limits.BUCKETS_BODY_BYTES)
-    await call.write(
-        "results.update",
-        results_store.update,
-        call.principal,
-        documents,
-        target=_pipelines(documents),
-        detail={"works": _length(documents)},
-    )
+    given = await asyncio.to_thread(results_rules.read_update, documents)
+    if given:
+        await call.write(
+            "results.update",
+            results_store.update,
+            call.principal,
+            given,
+            target=",".join(sorted({document["pipeline"] for document in given.values()})),
+            detail={"works": len(given)},
+        )
     return answer(True)
 
 
@@ -78,7 +81,9 @@ async def delete(request: Request, call: Operator) -> Response:
 async def view(request: Request, call: Reader) -> Response:
     """Show the documents that match a filter; a limit of 0 shows all of them."""
     wanted = View.parse(await body.json_object(request))
-    return answer(await call.read(results_store.view, call.principal, wanted))
+    # Encoded where it is read: a long answer would keep other requests waiting here.
+    text = await call.read(results_store.view_encoded, call.principal, wanted)
+    return Response(text, media_type="application/json")
 
 
 @router.post("/view/count")
@@ -92,15 +97,3 @@ async def count(request: Request, call: Reader) -> Response:
 async def status(call: Reader) -> Response:
     """Count the results of each pipeline."""
     return answer(await call.read(results_store.status, call.principal))
-
-
-def _length(documents: Any) -> int:
-    return len(documents) if isinstance(documents, list) else 0
-
-
-def _pipelines(documents: Any) -> str:
-    """Return the pipelines that documents name, for the audit log."""
-    if not isinstance(documents, list):
-        return ""
-    named = (document.get("pipeline") for document in documents if isinstance(document, dict))
-    return ",".join(sorted({name for name in named if isinstance(name, str)}))
