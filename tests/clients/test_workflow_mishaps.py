@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -258,6 +260,30 @@ class TestTwins:
     ) -> None:
         payload = console.work(pipeline="p").payload
         assert len(set(console.buckets.deposit([payload] * 5, return_ids=True))) == 5
+
+    @pytest.mark.parametrize("connections", [1, 2])
+    def test_the_same_bytes_on_connections_that_stay_open_are_two_deposits(
+        self,
+        console: Console,
+        bucket_server: BucketServer,
+        workspace: Workspace,
+        connections: int,
+    ) -> None:
+        body = json.dumps([console.work(pipeline="p").payload])
+        headers = {"x-access-token": str(workspace.key), "content-type": "application/json"}
+        open_ones = [
+            http.client.HTTPConnection("127.0.0.1", bucket_server.server.port)
+            for _ in range(connections)
+        ]
+        ids = []
+        for number in range(4):
+            connection = open_ones[number % connections]
+            connection.request("POST", "/buckets/work?return_ids=True", body, headers)
+            ids += json.loads(connection.getresponse().read())
+        for connection in open_ones:
+            connection.close()
+        assert len(set(ids)) == 4
+        assert console.buckets.status("p")["total"] == 4
 
 
 class TestKilledServer:

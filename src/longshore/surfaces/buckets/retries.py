@@ -3,9 +3,13 @@
 The published client sends a deposit again for 30 seconds when it gets no answer, and nothing in
 the request says so: a work that is deposited twice on purpose is byte for byte the same. What
 tells them apart is whether the first answer arrived. So each deposit leaves a note in its own
-transaction, which is taken away once the answer has been handed to a connection that still
-stands. A request that finds a note of the same key and bytes is a retry, and gets the ids of
-the note.
+transaction, which is taken away once the answer was read: the client asks again on the same
+connection, or closes it in good order. A request that finds a note of the same key and bytes is
+a retry, and gets the ids of the note.
+
+A twin can still arise where the connection tells us nothing: a network that swallows the answer
+in silence, so that the connection looks open when the client, having waited in vain, sends the
+works again on another; and a proxy in front of us that reads the answer and then fails.
 
 A client that sends an Idempotency-Key (our SDK does) needs none of this.
 """

@@ -75,7 +75,7 @@ async def deposit(request: Request, call: Reporter) -> Response:
 
 
 class _Noted(Response):
-    """An answer to a deposit, which notes whether it was delivered."""
+    """An answer to a deposit, which notes whether it was read."""
 
     def __init__(
         self, content: bytes, request: Request, answers: Answers, note: Note, names: Sequence[str]
@@ -85,18 +85,33 @@ class _Noted(Response):
         self._answers = answers
         self._note = note
         self._names = names
+        self._settled = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer, unless nobody is there to read it."""
+        # The connection knows more than that the answer was sent: whether it broke after that.
+        ask_for_receipt = scope.get("state", {}).get("receipt")
         try:
             if await self._request.is_disconnected():
-                self._answers.abandoned(self._note)
+                self._settle(False)
                 return
+            if ask_for_receipt is not None:
+                ask_for_receipt(self._settle)
             await super().__call__(scope, receive, send)
         except BaseException:
-            self._answers.abandoned(self._note)
+            self._settle(False)
             raise
-        self._answers.delivered(self._note, self._names)
+        if ask_for_receipt is None:
+            self._settle(True)
+
+    def _settle(self, read: bool) -> None:
+        if self._settled:
+            return
+        self._settled = True
+        if read:
+            self._answers.delivered(self._note, self._names)
+        else:
+            self._answers.abandoned(self._note)
 
 
 @router.post("/work/withdraw")
