@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import httptools
 
 _CONNECT_S = 5.0
+_LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 
 
 @dataclass(slots=True)
@@ -43,6 +44,7 @@ class _Connection(asyncio.Protocol):
         self._answered: asyncio.Future[Response] | None = None
         self._response = Response()
         self._pieces: list[bytes] = []
+        self._begun = False
         self.usable = True
 
     async def request(self, data: bytes) -> Response:
@@ -50,7 +52,7 @@ class _Connection(asyncio.Protocol):
         if not self.usable or self._transport is None:
             raise ConnectionResetError("the connection was closed")
         self._answered = asyncio.get_running_loop().create_future()
-        self._response, self._pieces = Response(), []
+        self._response, self._pieces, self._begun = Response(), [], False
         self._transport.write(data)
         return await self._answered
 
@@ -70,9 +72,15 @@ class _Connection(asyncio.Protocol):
             self._fail(ConnectionError(f"this is not HTTP: {error}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # No length was given: the end of the connection is the end of the body. Whoever cuts one
-        # short leaves JSON that does not decode.
+        # Where no length was given, the end of the connection is the end of the body. One that was
+        # cut short is JSON that does not decode.
+        if self._begun and _LENGTHS.isdisjoint(self._response.headers):
+            self.usable = False
+            self.on_message_complete()
         self._fail(exc if isinstance(exc, OSError) else ConnectionResetError("connection closed"))
+
+    def on_headers_complete(self) -> None:
+        self._begun = self._parser.get_status_code() >= 200
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._response.headers[name.lower()] = value
