@@ -178,8 +178,11 @@ def test_a_work_is_shown_with_its_error_and_its_files(longshore: Command, client
     (work_id,) = failed(client, 1)
     shown = longshore("view", work_id)
     assert shown.code == 0
-    assert f"id          {work_id}" in shown.out
-    assert "error       WorkFailed: no\\x1b[2J disk" in shown.out
+    assert f"id           {work_id}" in shown.out
+    assert "error        WorkFailed: no\\x1b[2J disk" in shown.out
+    assert "retry        20" not in shown.out, "there is no further attempt"
+    assert "finished     20" in shown.out
+    assert "slack" not in shown.out, "what is not set is not shown"
     document = longshore("view", work_id, "--json").json
     assert (document["status"], document["longshore"]["state"]) == ("failure", "failure")
     missing = longshore("view", "wk_none")
@@ -212,7 +215,10 @@ def test_a_work_is_deposited_from_options(longshore: Command, client: Client) ->
     "text",
     [
         json.dumps([work(event=[1]), work(event=[2])], indent=2),
-        json.dumps(work(event=[1])) + "\n\n" + json.dumps(work(event=[2])) + "\n",
+        json.dumps(work(event=[1], _id={"$oid": "1"}))
+        + "\n\n"
+        + json.dumps(work(event=[2]))
+        + "\n",
     ],
 )
 def test_works_are_deposited_from_a_file_and_from_standard_input(
@@ -222,7 +228,9 @@ def test_works_are_deposited_from_a_file_and_from_standard_input(
     from_file = longshore("deposit", "works.json")
     from_input = longshore("deposit", "-", stdin=text)
     ids = [*from_file.out.split(), *from_input.out.split()]
-    assert [one["event"] for one in client.buckets.view({"id": {"$in": ids}})] == [[1], [2]] * 2
+    found = client.buckets.view({"id": {"$in": ids}})
+    assert [one["event"] for one in found] == [[1], [2]] * 2
+    assert not any("_id" in one for one in found)
     assert "0 works deposited" in longshore("deposit", "-", stdin="[]").err
     one = longshore("deposit", "-", "--json", stdin=json.dumps(work(), indent=2))
     assert len(one.json) == 1

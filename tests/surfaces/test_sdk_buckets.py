@@ -307,6 +307,9 @@ async def test_results_are_kept_locked_and_removed(client: Any) -> None:
     with pytest.raises(Conflict, match="'r0'"):
         await settle(results.deposit(given[:1]))
     assert await settle(results.status()) == {"search": 3}
+    by_hand = {"pipeline": "by-hand", "status": "success", "results": {"snr": 9.1}}
+    assert await settle(results.deposit([by_hand])) == {"by-hand": True}
+    assert await settle(results.count("by-hand")) == 1
     assert await settle(results.count("search", {"event": [1]})) == 1
     assert [
         one["id"] for one in await settle(results.view("search", sort={"id": -1}, limit=2))
@@ -324,7 +327,7 @@ async def test_results_are_kept_locked_and_removed(client: Any) -> None:
     (changed,) = await settle(results.get_by_id("search", ["r0"]))
     assert changed["products"] == ["y"]
     assert await settle(results.delete_ids("search", ["r0", "r1"])) is True
-    assert await settle(results.status()) == {"search": 1}
+    assert await settle(results.status()) == {"by-hand": 1, "search": 1}
     assert len(await settle(results.view("search", limit=-1))) == 1
 
 

@@ -116,7 +116,7 @@ REFUSED = [
     ("id", 7, "got `int`"),
     ("config", None, "got `null`"),
     ("config", {"archive": {"products": "keep"}}, "Invalid enum value 'keep'"),
-    ("notify", {"slack": {"chanel": "C1"}}, "unknown field `chanel`"),
+    ("notify", {"slack": {"room": "C1"}}, "unknown field `room`"),
 ]
 
 
@@ -152,10 +152,10 @@ def test_a_work_has_a_function_or_a_command() -> None:
 
 def test_a_name_that_a_work_does_not_have_is_refused_when_it_is_set() -> None:
     work = Work(**BASE)
-    with pytest.raises(AttributeError, match="no field 'resluts'"):
-        work.resluts = {}
-    with pytest.raises(TypeError, match="resluts"):
-        Work(**BASE, resluts={})  # type: ignore[call-arg]
+    with pytest.raises(AttributeError, match="no field 'outcome'"):
+        work.outcome = {}
+    with pytest.raises(TypeError, match="outcome"):
+        Work(**BASE, outcome={})  # type: ignore[call-arg]
 
 
 def test_what_a_server_adds_is_left_out() -> None:

@@ -22,7 +22,7 @@ from longshore.cli.buckets_filters import (
 )
 from longshore.cli.connecting import ServerOption, open_client
 from longshore.cli.console import Column, emit_json, emphasised, listing, note, out, printable
-from longshore.clock import SECOND_US, SystemClock
+from longshore.clock import SECOND_US, SystemClock, iso
 from longshore.errors import NotFound
 
 app = typer.Typer(
@@ -54,6 +54,7 @@ _SHOWN: Final = (
     *("function", "command", "tags", "event", "longshore"),
 )
 _DETAILS: Final = "longshore"
+_LINE_CHARACTERS: Final = 500
 
 
 @app.command("ls")
@@ -170,18 +171,36 @@ def age(seconds: float) -> str:
 
 def _show(work: Mapping[str, Any]) -> None:
     """Write a work as lines of name and value; what is not set is left out."""
-    details = work[_DETAILS]
-    error = details.get("error") or {}
-    shown = {name: value for name, value in details.items() if name != "error"}
-    for name, value in {**work, _DETAILS: shown}.items():
-        if value not in (None, [], {}):
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            out(f"{emphasised(f'{name:<12}')}{printable(text)}")
+    details = dict(work[_DETAILS])
+    error = details.pop("error", None) or {}
+    shown = {name: value for name, value in work.items() if name != _DETAILS}
+    for name, value in details.items():
+        # The time fields of the server count microseconds; a person reads a date.
+        is_time = name.endswith("_us")
+        shown.setdefault(name.removesuffix("_us"), iso(value) if is_time else value)
+    for name, value in shown.items():
+        set_part = _set_part(value)
+        if set_part not in (None, [], {}):
+            _line(name, set_part)
     if error:
-        out(f"{emphasised('error       ')}{printable(error.get('type'))}: ", end="")
-        out(printable(error.get("message")))
+        _line("error", f"{error.get('type')}: {error.get('message')}")
         for line in str(error.get("traceback") or "").splitlines():
             out(f"    {printable(line)}")
+
+
+def _set_part(value: Any) -> Any:
+    """Return what is set of a value: an object without the names that hold nothing."""
+    if not isinstance(value, Mapping):
+        return value
+    parts = {name: _set_part(part) for name, part in value.items()}
+    return {name: part for name, part in parts.items() if part not in (None, {})}
+
+
+def _line(name: str, value: Any) -> None:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if len(text) > _LINE_CHARACTERS:
+        text = f"{text[:_LINE_CHARACTERS]} ... ({len(text):,} characters; --json shows all)"
+    out(f"{emphasised(f'{name:<12}')} {printable(text)}")
 
 
 app.command("deposit")(buckets_deposit.deposit)

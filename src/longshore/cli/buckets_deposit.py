@@ -19,45 +19,57 @@ from longshore.errors import InvalidRequest
 _STDIN: Final = "-"
 
 
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FILE|COMMAND",
+        help="File with works as JSON (a list, one object, or one object a line; - is standard "
+        "input); with --pipeline instead a command and its arguments.",
+    ),
+]
+PipelineOption = Annotated[
+    str | None, typer.Option("--pipeline", help="Bucket for one work made of the options.")
+]
+SiteOption = Annotated[str, typer.Option("--site", help="Site that the work is for.")]
+UserOption = Annotated[str | None, typer.Option("--user", help="Whose work it is; default is you.")]
+FunctionOption = Annotated[
+    str | None, typer.Option("--function", help="Dotted path of the function to call.")
+]
+ParameterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--parameter",
+        metavar="NAME=VALUE",
+        help="Parameter of the function; a value that is JSON is read as such. Repeatable.",
+    ),
+]
+TagOption = Annotated[list[str] | None, typer.Option("--tag", "-t", help="Tag; repeatable.")]
+EventOption = Annotated[
+    list[int] | None, typer.Option("--event", "-e", help="What it is about; repeatable.")
+]
+ParentOption = Annotated[str | None, typer.Option("--parent", "-p", help="Parent pipeline.")]
+PriorityOption = Annotated[
+    int, typer.Option("--priority", min=1, max=5, help="5 is withdrawn first.")
+]
+TimeoutOption = Annotated[
+    int, typer.Option("--timeout", min=1, help="Time limit of one attempt, in seconds.")
+]
+RetriesOption = Annotated[int, typer.Option("--retries", max=5, help="Attempts in all.")]
+
+
 def deposit(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="FILE|COMMAND",
-            help="File with works as JSON (a list, one object, or one object a line; - is standard "
-            "input); with --pipeline instead a command and its arguments.",
-        ),
-    ] = None,
-    pipeline: Annotated[
-        str | None, typer.Option("--pipeline", help="Bucket for one work made of the options.")
-    ] = None,
-    site: Annotated[str, typer.Option("--site", help="Site that the work is for.")] = "local",
-    user: Annotated[
-        str | None, typer.Option("--user", help="Whose work it is; default is you.")
-    ] = None,
-    function: Annotated[
-        str | None, typer.Option("--function", help="Dotted path of the function to call.")
-    ] = None,
-    parameter: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--parameter",
-            metavar="NAME=VALUE",
-            help="Parameter of the function; a value that is JSON is read as such. Repeatable.",
-        ),
-    ] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", "-t", help="Tag; repeatable.")] = None,
-    event: Annotated[
-        list[int] | None, typer.Option("--event", "-e", help="What it is about; repeatable.")
-    ] = None,
-    parent: Annotated[str | None, typer.Option("--parent", "-p", help="Parent pipeline.")] = None,
-    priority: Annotated[
-        int, typer.Option("--priority", min=1, max=5, help="5 is withdrawn first.")
-    ] = 3,
-    timeout: Annotated[
-        int, typer.Option("--timeout", min=1, help="Time limit of one attempt, in seconds.")
-    ] = 3600,
-    retries: Annotated[int, typer.Option("--retries", max=5, help="Attempts in all.")] = 2,
+    words: Words = None,
+    pipeline: PipelineOption = None,
+    site: SiteOption = "local",
+    user: UserOption = None,
+    function: FunctionOption = None,
+    parameter: ParameterOption = None,
+    tag: TagOption = None,
+    event: EventOption = None,
+    parent: ParentOption = None,
+    priority: PriorityOption = 3,
+    timeout: TimeoutOption = 3600,
+    retries: RetriesOption = 2,
     as_json: JsonOption = False,
     server: ServerOption = None,
 ) -> None:
@@ -68,22 +80,21 @@ def deposit(
     if pipeline is None:
         works = _from_file(words)
     else:
-        works = [
-            {
-                "pipeline": pipeline,
-                "site": site,
-                "user": user or getpass.getuser(),
-                "function": function,
-                "parameters": _parameters(parameter),
-                "command": words or None,
-                "tags": tag or None,
-                "event": event or None,
-                "priority": priority,
-                "timeout": timeout,
-                "retries": retries,
-                "config": {"parent": parent},
-            }
-        ]
+        one = {
+            "pipeline": pipeline,
+            "site": site,
+            "user": user or getpass.getuser(),
+            "function": function,
+            "parameters": _parameters(parameter),
+            "command": words or None,
+            "tags": tag or None,
+            "event": event or None,
+            "priority": priority,
+            "timeout": timeout,
+            "retries": retries,
+            "config": {"parent": parent},
+        }
+        works = [one]
     with open_client(server) as client:
         ids = client.buckets.deposit(works, return_ids=True) if works else []
     if as_json:
@@ -146,7 +157,8 @@ def _objects(values: Sequence[Any], name: str) -> list[Mapping[str, Any]]:
             raise InvalidRequest(
                 f"{name}: work {number} is not a JSON object. Nothing was deposited."
             )
-    return list(values)
+    # What MongoDB exports has a key of its own besides the work's id.
+    return [{name: value for name, value in work.items() if name != "_id"} for work in values]
 
 
 def _parameters(pairs: Sequence[str] | None) -> dict[str, Any] | None:

@@ -81,6 +81,11 @@ def documents(works: Iterable[Payload]) -> list[Document]:
     return [_checked(number, work) for number, work in enumerate(works)]
 
 
+def as_given(works: Iterable[Payload]) -> list[Document]:
+    """Return the documents of works, of which only the server knows what it takes."""
+    return [work.payload if isinstance(work, WorkModel) else dict(work) for work in works]
+
+
 def pieces(works: Sequence[Document]) -> list[Piece]:
     """Encode works and cut them into requests that keep to the server's limits.
 

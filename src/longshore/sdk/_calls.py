@@ -16,6 +16,7 @@ from longshore.sdk._sources import Slice
 APPS = "/api/v2"
 NATIVE = "/longshore/v1"
 BUCKETS = "/buckets"
+BUCKET_WORK = f"{BUCKETS}/work"
 RESULTS = "/results"
 
 Query = Mapping[str, str | int | float | bool | list[str] | None]

@@ -14,7 +14,7 @@ from longshore.sdk._async.buckets_view import view_all
 from longshore.sdk._async.buckets_webhooks import AsyncWebhooks
 from longshore.sdk._async.transport import AsyncTransport
 from longshore.sdk._buckets import Confirm, Document, Payload, Sorting
-from longshore.sdk._calls import BUCKETS, Call, creating, segment, without_none
+from longshore.sdk._calls import BUCKET_WORK, BUCKETS, Call, creating, segment, without_none
 from longshore.sdk._leases import LeaseBook, attempts_of
 from longshore.sdk.buckets import (
     ActionInfo,
@@ -70,7 +70,7 @@ class AsyncBuckets:
         checked = [{**work, "id": None} for work in _buckets.documents(works)]
         ids: list[str] = []
         for piece in _buckets.pieces(checked):
-            call = creating(f"{BUCKETS}/work", encoded=piece.body, query={"return_ids": True})
+            call = creating(BUCKET_WORK, encoded=piece.body, query={"return_ids": True})
             try:
                 ids.extend(await self._transport.fetch_json(call))
             except LongshoreError as error:
@@ -153,7 +153,7 @@ class AsyncBuckets:
         for poll_s in _buckets.polls_s(wait_s):
             query = {"limit": most, "wait_s": poll_s or None, "lease_s": lease_s}
             call = Call(
-                "POST", f"{BUCKETS}/work/withdraw", query=query, json=chosen, patience_s=poll_s
+                "POST", f"{BUCKET_WORK}/withdraw", query=query, json=chosen, patience_s=poll_s
             )
             found = await self._transport.fetch_json(call)
             if found:
@@ -179,7 +179,7 @@ class AsyncBuckets:
         refused: list[dict[str, Any]] = []
         for piece in _buckets.pieces(documents):
             with self._leases.ending(documents[piece.start : piece.end]) as kept:
-                call = Call("PUT", f"{BUCKETS}/work", encoded=piece.body)
+                call = Call("PUT", BUCKET_WORK, encoded=piece.body)
                 of_piece = _buckets.refusals(await self._transport.fetch_json(call))
                 kept.update(_buckets.still_held(of_piece))
             refused.extend(of_piece)
@@ -225,7 +225,7 @@ class AsyncBuckets:
         Returns True.
         """
         for some in _buckets.chunks(ids):
-            await self._transport.fetch_json(Call("DELETE", f"{BUCKETS}/work", query={"ids": some}))
+            await self._transport.fetch_json(Call("DELETE", BUCKET_WORK, query={"ids": some}))
         return True
 
     async def delete_many(  # noqa: PLR0913 - the published signature, and one more

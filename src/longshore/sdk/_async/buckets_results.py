@@ -24,7 +24,10 @@ class AsyncResults:
         self._transport = transport
 
     async def deposit(self, works: Sequence[Payload]) -> dict[str, bool]:
-        """Put finished works into the store.
+        """Put finished works into the store; they need a pipeline, a status and results.
+
+        Args:
+            works: the works; one without an id is given one.
 
         Returns:
             True for each pipeline.
@@ -34,7 +37,7 @@ class AsyncResults:
             Conflict: the id of one is there already; of that request nothing was stored.
         """
         stored: dict[str, bool] = {}
-        for piece in _buckets.pieces(_buckets.documents(works)):
+        for piece in _buckets.pieces(_buckets.as_given(works)):
             call = creating(f"{RESULTS}/results", encoded=piece.body)
             stored.update(await self._transport.fetch_json(call))
         return stored
@@ -46,7 +49,7 @@ class AsyncResults:
             NotFound: one is not in the store; nothing was changed.
             Conflict: one is locked; nothing was changed.
         """
-        return await self._put(_buckets.documents(works))
+        return await self._put(_buckets.as_given(works))
 
     async def view(
         self,

@@ -10,7 +10,7 @@ from longshore.errors import LongshoreError
 from longshore.limits import CLAIM_WORKS
 from longshore.sdk import _buckets
 from longshore.sdk._buckets import Confirm, Document, Payload, Sorting
-from longshore.sdk._calls import BUCKETS, Call, creating, segment, without_none
+from longshore.sdk._calls import BUCKET_WORK, BUCKETS, Call, creating, segment, without_none
 from longshore.sdk._leases import LeaseBook, attempts_of
 from longshore.sdk._sync.buckets_actions import Action
 from longshore.sdk._sync.buckets_heartbeat import Heartbeat, OnLost
@@ -69,7 +69,7 @@ class Buckets:
         checked = [{**work, "id": None} for work in _buckets.documents(works)]
         ids: list[str] = []
         for piece in _buckets.pieces(checked):
-            call = creating(f"{BUCKETS}/work", encoded=piece.body, query={"return_ids": True})
+            call = creating(BUCKET_WORK, encoded=piece.body, query={"return_ids": True})
             try:
                 ids.extend(self._transport.fetch_json(call))
             except LongshoreError as error:
@@ -152,7 +152,7 @@ class Buckets:
         for poll_s in _buckets.polls_s(wait_s):
             query = {"limit": most, "wait_s": poll_s or None, "lease_s": lease_s}
             call = Call(
-                "POST", f"{BUCKETS}/work/withdraw", query=query, json=chosen, patience_s=poll_s
+                "POST", f"{BUCKET_WORK}/withdraw", query=query, json=chosen, patience_s=poll_s
             )
             found = self._transport.fetch_json(call)
             if found:
@@ -178,7 +178,7 @@ class Buckets:
         refused: list[dict[str, Any]] = []
         for piece in _buckets.pieces(documents):
             with self._leases.ending(documents[piece.start : piece.end]) as kept:
-                call = Call("PUT", f"{BUCKETS}/work", encoded=piece.body)
+                call = Call("PUT", BUCKET_WORK, encoded=piece.body)
                 of_piece = _buckets.refusals(self._transport.fetch_json(call))
                 kept.update(_buckets.still_held(of_piece))
             refused.extend(of_piece)
@@ -224,7 +224,7 @@ class Buckets:
         Returns True.
         """
         for some in _buckets.chunks(ids):
-            self._transport.fetch_json(Call("DELETE", f"{BUCKETS}/work", query={"ids": some}))
+            self._transport.fetch_json(Call("DELETE", BUCKET_WORK, query={"ids": some}))
         return True
 
     def delete_many(  # noqa: PLR0913 - the published signature, and one more

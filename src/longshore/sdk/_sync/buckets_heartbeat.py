@@ -16,7 +16,7 @@ from longshore.errors import (
 )
 from longshore.limits import PAGE_ROWS
 from longshore.sdk._background import Background
-from longshore.sdk._calls import BUCKETS, Call
+from longshore.sdk._calls import BUCKET_WORK, Call
 from longshore.sdk._leases import Attempt, LeaseBook, lost_lease
 from longshore.sdk._pages import RenewalAnswer
 from longshore.sdk._sync.transport import Transport
@@ -135,7 +135,7 @@ class Heartbeat:
         works = [{"id": work_id, "attempt": attempt} for work_id, attempt in held]
         body = {"works": works, "lease_s": self._lease_s}
         answer = self._transport.fetch(
-            Call("POST", f"{BUCKETS}/work/renew", json=body), RenewalAnswer
+            Call("POST", f"{BUCKET_WORK}/renew", json=body), RenewalAnswer
         )
         for entry in answer.lost:
             if self._book.lose((entry.id, entry.attempt)):

@@ -25,7 +25,10 @@ class Results:
         self._transport = transport
 
     def deposit(self, works: Sequence[Payload]) -> dict[str, bool]:
-        """Put finished works into the store.
+        """Put finished works into the store; they need a pipeline, a status and results.
+
+        Args:
+            works: the works; one without an id is given one.
 
         Returns:
             True for each pipeline.
@@ -35,7 +38,7 @@ class Results:
             Conflict: the id of one is there already; of that request nothing was stored.
         """
         stored: dict[str, bool] = {}
-        for piece in _buckets.pieces(_buckets.documents(works)):
+        for piece in _buckets.pieces(_buckets.as_given(works)):
             call = creating(f"{RESULTS}/results", encoded=piece.body)
             stored.update(self._transport.fetch_json(call))
         return stored
@@ -47,7 +50,7 @@ class Results:
             NotFound: one is not in the store; nothing was changed.
             Conflict: one is locked; nothing was changed.
         """
-        return self._put(_buckets.documents(works))
+        return self._put(_buckets.as_given(works))
 
     def view(
         self,
