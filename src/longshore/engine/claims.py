@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -102,10 +102,7 @@ def claim(  # noqa: PLR0913 - one argument a wish, all by name
         InvalidRequest: `limit` or `lease_s` is out of range.
         NotFound: a queue does not exist.
     """
-    if not 1 <= limit <= CLAIM_WORKS:
-        raise InvalidRequest(f"limit is {limit}; claim 1 to {CLAIM_WORKS} works at once.")
-    if lease_s is not None and not 0 < lease_s <= LEASE_S:
-        raise InvalidRequest(f"lease_s is {lease_s}; give a lease of up to {LEASE_S:.0f} seconds.")
+    _check(limit, lease_s)
     known = queues.get_many(connection, set(queue_ids))
     usable = [queue for queue in known.values() if queue.held_us is None]
     if len(usable) > QUEUES_PER_STATEMENT:
@@ -113,29 +110,14 @@ def claim(  # noqa: PLR0913 - one argument a wish, all by name
     if not usable:
         return []
     at_us = now_us(connection)
-    parameters: dict[str, Any] = {"now_us": at_us, "holder": holder} | (
-        {"grace_us": to_us(grace_s)}
-        if lease_s is None
-        else {"lease_until_us": at_us + to_us(lease_s)}
-    )
-    dialect = connection.dialect.name
-    own_limit = lease_s is None
-    if among is not None or any(queue.limited for queue in usable):
-        chosen = choose(connection, usable, limit, at_us, among)
-        if not chosen:
-            return []
-        statement = _claim_given(dialect, own_limit)
-        parameters |= given_parameters(dialect, [(work_id,) for work_id in chosen], 1)
+    length: dict[str, Any] = {"now_us": at_us, "holder": holder}
+    if lease_s is None:
+        length["grace_us"] = to_us(grace_s)
     else:
-        statement = _claim_next(dialect, len(usable), own_limit)
-        parameters |= {"claim_limit": limit}
-        parameters |= {f"queue_{index}": queue.id for index, queue in enumerate(usable)}
-    claimed = connection.execute(statement, parameters).all()
+        length["lease_until_us"] = at_us + to_us(lease_s)
+    claimed = _take(connection, usable, limit, among, length)
     if not claimed:
         return []
-    # What RETURNING gives is in no promised order. Rows are taken apart by position here, which
-    # is several times as fast as by name.
-    claimed = sorted(claimed, key=_order)
     record(
         connection,
         Reason.CLAIMED,
@@ -145,6 +127,22 @@ def claim(  # noqa: PLR0913 - one argument a wish, all by name
         at_us=at_us,
     )
     bodies = _payloads(connection, [row[0] for row in claimed]) if with_payloads else {}
+    return _leases(claimed, known, bodies, at_us)
+
+
+def _check(limit: int, lease_s: float | None) -> None:
+    if not 1 <= limit <= CLAIM_WORKS:
+        raise InvalidRequest(f"limit is {limit}; claim 1 to {CLAIM_WORKS} works at once.")
+    if lease_s is not None and not 0 < lease_s <= LEASE_S:
+        raise InvalidRequest(f"lease_s is {lease_s}; give a lease of up to {LEASE_S:.0f} seconds.")
+
+
+def _leases(
+    claimed: Sequence[Any],
+    known: Mapping[int, queues.Queue],
+    bodies: Mapping[str, bytes],
+    at_us: int,
+) -> list[Lease]:
     return [
         Lease(
             id=work_id,
@@ -158,6 +156,32 @@ def claim(  # noqa: PLR0913 - one argument a wish, all by name
         )
         for work_id, attempt, queue_id, _, _, timeout_s, lease_until_us in claimed
     ]
+
+
+def _take(
+    connection: Connection,
+    usable: Sequence[queues.Queue],
+    limit: int,
+    among: Sequence[str] | None,
+    length: Mapping[str, Any],
+) -> Sequence[Any]:
+    """Lease the works that come first, in the order in which they come."""
+    dialect = connection.dialect.name
+    own_limit = "grace_us" in length
+    parameters = dict(length)
+    if among is not None or any(queue.limited for queue in usable):
+        chosen = choose(connection, usable, limit, length["now_us"], among)
+        if not chosen:
+            return []
+        statement = _claim_given(dialect, own_limit)
+        parameters |= given_parameters(dialect, [(work_id,) for work_id in chosen], 1)
+    else:
+        statement = _claim_next(dialect, len(usable), own_limit)
+        parameters |= {"claim_limit": limit}
+        parameters |= {f"queue_{index}": queue.id for index, queue in enumerate(usable)}
+    # What RETURNING gives is in no promised order. Rows are taken apart by position, which is
+    # several times as fast as by name.
+    return sorted(connection.execute(statement, parameters).all(), key=_order)
 
 
 def _order(claimed: Row[*tuple[Any, ...]]) -> tuple[int, int, str]:
