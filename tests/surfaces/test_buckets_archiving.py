@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, event, insert, select, text, update
 
 from longshore.clock import ManualClock
 from longshore.engine import tables as engine_tables
@@ -239,3 +239,45 @@ async def test_a_document_that_says_nothing_of_archiving_is_kept(rig: Harbour) -
 
     assert rig.sweep()["archived"] == 1
     assert rig.count(bucket_results) == 1
+
+
+async def test_what_is_too_young_is_not_read(rig: Harbour) -> None:
+    # Each bucket is looked up in the index of finished works, however many of them there are.
+    await rig.finished()
+
+    def fill_and_explain(connection: Connection) -> list[str]:
+        (queue_id,) = connection.execute(select(engine_tables.works.c.queue_id)).scalars()
+        now_us = rig.clock.now_us()
+        young = [
+            {
+                "id": f"wk_{number:06d}", "queue_id": queue_id, "state": "success",
+                "reason": "done", "priority": 3, "due_us": 0, "attempt": 1, "attempts_max": 2,
+                "created_us": now_us, "finished_us": now_us,
+            }
+            for number in range(20_000)
+        ]  # fmt: skip
+        connection.execute(insert(engine_tables.works), young)
+        connection.execute(text("ANALYZE"))
+        sent: list[tuple[str, Any]] = []
+
+        def catch(*arguments: Any) -> None:
+            sent.append((arguments[2], arguments[3]))
+
+        event.listen(connection, "before_cursor_execute", catch)
+        archiving.sweep(connection)
+        event.remove(connection, "before_cursor_execute", catch)
+        explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
+        found = []
+        for statement, parameters in sent:
+            if "finished_us" in statement:
+                rows = connection.exec_driver_sql(explain + statement, parameters)
+                found.append("\n".join(str(row[-1]) for row in rows))
+        return found
+
+    plans = rig.database.write_blocking(fill_and_explain)
+
+    assert len(plans) == 3
+    for plan in plans:
+        assert "ix_works_finished" in plan, plan
+        assert "Seq Scan on works" not in plan, plan
+        assert "SCAN works" not in plan, plan

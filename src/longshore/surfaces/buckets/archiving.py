@@ -102,31 +102,35 @@ def _due(connection: Connection) -> list[Row[*tuple[Any, ...]]]:
 def _due_in(connection: Connection, state: State, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
     # A state at a time, written out: so each bucket is looked up in the index of finished works,
     # and what is too young is not read.
-    due: FromClause = works_table
-    conditions = [
+    finished: FromClause = works_table
+    condition = and_(
         works_table.c.queue_id == queues.c.id,
         works_table.c.state == state.value,
         works_table.c.finished_us <= _before_us(connection, _age_s()),
         is_final(works_table),
         # Messages about a work are made of its document.
         works_table.c.id.not_in(select(notices.c.work_id)),
-    ]
+    )
     if connection.dialect.name == "postgresql":
         # Its planner takes a third of all works to be due and would read all of them; an order
         # and a limit for each bucket keep it on the index. SQLite goes by the index anyway, and
         # has one writer at a time, so that it needs no lock either.
-        some = select(works_table.c.id).where(*conditions).order_by(works_table.c.finished_us)
-        due = some.limit(limit).with_for_update(skip_locked=True).lateral("due")
-        conditions = []
-    size = func.length(bucket_works.c.document).label("size")
-    statement = (
-        select(due.c.id, queues.c.organisation_id, size)
+        some = select(works_table.c.id).where(condition).order_by(works_table.c.finished_us)
+        finished = some.limit(limit).with_for_update(skip_locked=True).lateral("finished")
+        condition = true()
+    due = (
+        select(finished.c.id, queues.c.organisation_id)
         .select_from(queues)
         .outerjoin(bucket_settings, bucket_settings.c.queue_id == queues.c.id)
-        .join(due, true() if not conditions else and_(*conditions))
-        .join(bucket_works, bucket_works.c.work_id == due.c.id)
+        .join(finished, condition)
         .where(queues.c.surface == SURFACE)
         .limit(limit)
+        # The limit lies inside, so that documents are read of what is due and nothing else.
+        .subquery("due")
+    )
+    size = func.length(bucket_works.c.document).label("size")
+    statement = select(due.c.id, due.c.organisation_id, size).join(
+        bucket_works, bucket_works.c.work_id == due.c.id
     )
     return connection.execute(statement).all()
 
