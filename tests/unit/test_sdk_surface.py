@@ -30,7 +30,7 @@ PROGRAM = """
 from __future__ import annotations
 
 from datetime import datetime
-from typing import assert_type
+from typing import Any, assert_type
 
 import longshore
 from longshore import sdk
@@ -54,6 +54,26 @@ def blocking() -> None:
             assert_type(line, sdk.LogLine)
 
 
+def buckets(client: longshore.Client) -> None:
+    work = longshore.Work(pipeline="search", site="local", user="me", event=[7], timeout=60)
+    assert_type(work.deposit(client), str)
+    assert_type(client.buckets.deposit([work], return_ids=True), list[str])
+    assert_type(client.buckets.deposit([work, work.payload]), bool)
+    taken = longshore.Work.withdraw("search", wait_s=5, client=client)
+    assert_type(taken, longshore.Work | None)
+    assert_type(client.buckets.withdraw(["search"], limit=5), list[dict[str, Any]])
+    assert_type(client.buckets.withdraw("search"), dict[str, Any] | None)
+    if taken is not None:
+        assert_type(taken.results, dict[str, Any] | None)
+        with client.buckets.heartbeat(taken) as heartbeat:
+            heartbeat.check()
+        taken.results, taken.status = {"snr": 12.5}, "success"
+        taken.update()
+    action = client.buckets.act("retry", {"status": "failure"}).wait()
+    assert_type(action.info.changed, int)
+    client.buckets.configure("search", archive_after_s=None)
+
+
 async def waiting() -> None:
     async with longshore.AsyncClient() as client:
         run = await client.run("Meal Receipt", files="*.jpg")
@@ -68,6 +88,10 @@ def mistakes(client: longshore.Client) -> None:
     client.run(files="*.jpg")  # error: call-arg
     client.batches.get("7")  # error: arg-type
     client.runs.list(since="yesterday")  # error: arg-type
+    longshore.Work(pipeline="search", site="local", user="me", tag=["x"])  # error: call-arg
+    longshore.Work(pipeline="search", site="local")  # error: call-arg
+    client.buckets.act("burn", {})  # error: arg-type
+    client.buckets.configure("search", archive_after=5)  # error: call-arg
 """
 
 
