@@ -17,7 +17,8 @@ from longshore.surfaces.buckets.viewing import View
 router = APIRouter(prefix="/results", tags=["results"])
 
 
-@router.api_route("/version", methods=["GET", "HEAD"])
+@router.head("/version", include_in_schema=False)
+@router.get("/version")
 async def version() -> Response:
     """Say what answers here; the published client looks for this without a key."""
     return answer({"service": "results", "version": __version__})

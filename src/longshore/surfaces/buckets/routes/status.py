@@ -12,7 +12,8 @@ from longshore.surfaces.buckets.routes.shared import Reader, Reporter, answer
 router = APIRouter(prefix="/buckets", tags=["buckets"])
 
 
-@router.api_route("/version", methods=["GET", "HEAD"])
+@router.head("/version", include_in_schema=False)
+@router.get("/version")
 async def version() -> Response:
     """Say what answers here; the published client looks for this without a key."""
     return answer({"service": "buckets", "version": __version__})
