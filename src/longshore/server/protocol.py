@@ -1,6 +1,7 @@
 """uvicorn's HTTP/1.1 protocol with a limit on what comes before the body, and with receipts.
 
-A route that must know whether its answer was read asks for a receipt, `scope["state"]["receipt"]`.
+A route that must know whether its answer was read asks for a receipt, `scope["state"]["receipt"]`;
+`scope["state"]["lost"]` tells whether the connection is gone already (`edge.presence`).
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._give_receipts(read=True)
         super().on_message_begin()
         self.scope["state"]["receipt"] = self._ask_for_receipt
+        self.scope["state"]["lost"] = self._is_lost
 
     def on_headers_complete(self) -> None:
         """Stop counting: the body has limits of its own."""
@@ -63,6 +65,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._lost = True
         if self._receipts:
             self._give_receipts(read=exc is None and self.cycle.response_complete)
+
+    def _is_lost(self) -> bool:
+        return self._lost
 
     def _ask_for_receipt(self, receipt: Callable[[bool], None]) -> None:
         """Call `receipt` once it is known whether the answer to this request was read.

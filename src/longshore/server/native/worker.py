@@ -17,6 +17,7 @@ from longshore.access import Permission
 from longshore.edge import files
 from longshore.edge.body import stream, struct_body
 from longshore.edge.call import Call, allow
+from longshore.edge.presence import has_left
 from longshore.edge.responses import json_response
 from longshore.engine import artifacts, logs, workers, works
 from longshore.errors import InvalidRequest, NotFound, TooLarge
@@ -124,7 +125,7 @@ async def _lease(
 ) -> list[wire.Claimed]:
     call.context.refuse_when_stopping()
     # Whoever has hung up while waiting would let the leases run out.
-    if not found.queue_ids or await request.is_disconnected():
+    if not found.queue_ids or await has_left(request):
         return []
     return await call.context.database.write(
         worker_surfaces.claim,

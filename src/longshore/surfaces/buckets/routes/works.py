@@ -16,6 +16,7 @@ from longshore import limits
 from longshore.edge import body
 from longshore.edge.call import Call
 from longshore.edge.gathering import Gatherer
+from longshore.edge.presence import has_left
 from longshore.errors import InvalidRequest, TooLarge
 from longshore.storage import Database
 from longshore.surfaces.buckets import (
@@ -92,7 +93,7 @@ class _Noted(Response):
         # The connection knows more than that the answer was sent: whether it broke after that.
         ask_for_receipt = scope.get("state", {}).get("receipt")
         try:
-            if await self._request.is_disconnected():
+            if await has_left(self._request):
                 self._settle(False)
                 return
             if ask_for_receipt is not None:
@@ -142,7 +143,7 @@ async def withdraw(
             call.context.refuse_when_stopping()
             found = await _withdraw_now(request, call, wanted, most, lease_s)
             rest_s = until_s - time.monotonic()
-            if found or rest_s <= 0 or await request.is_disconnected():
+            if found or rest_s <= 0 or await has_left(request):
                 break
             await bell.wait(rest_s)
     shown = [each.document for each in found]
@@ -165,7 +166,7 @@ async def _withdraw_now(
     found = await call.context.database.write(
         withdrawing.claim, wanted, limit=limit, holder=holder, lease_s=lease_s, among=among
     )
-    if found and await request.is_disconnected():
+    if found and await has_left(request):
         # Nobody heard of these leases; another may have the works now instead of after them.
         leases = [each.lease for each in found]
         await call.context.database.write(withdrawing.hand_back, leases, holder=holder)
