@@ -73,7 +73,7 @@ BUCKETS_PER_WITHDRAW: Final = 50
 """Most buckets that one withdrawal names."""
 
 VIEW_WORKS: Final = 50_000
-"""Most works in one answer of a view; a limit of null gives so many."""
+"""Most works in one answer of a view; one that would give more is refused."""
 
 VIEW_BYTES: Final = 256 * MIB
 """Size of the works in one answer of a view, all together."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from longshore import limits
 from longshore.access import Role
 from longshore.limits import DEPOSIT_WORKS
 from tests.surfaces.buckets_rig import BUCKET, Buckets, payload
@@ -386,3 +387,15 @@ async def test_a_viewer_may_look_and_nothing_else(buckets: Buckets) -> None:
             assert answer.status_code == 403
     async with buckets.as_key(buckets.served.token(Role.WORKER)) as worker:
         assert (await worker.put("/buckets/work", json=[held])).json() is True
+
+
+async def test_a_view_of_more_works_than_fit_an_answer_is_refused_whole(
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "VIEW_WORKS", 3)
+    await buckets.deposit(*[payload() for _ in range(4)])
+    for limit in (None, 4):
+        body = {"query": {}, "limit": limit}
+        refused = await buckets.ask("POST", "/view", body, expect=413)
+        assert "More than 3 works match" in refused["detail"]
+    assert len(await buckets.view(limit=3)) == 3

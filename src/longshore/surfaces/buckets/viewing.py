@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,20 +66,27 @@ def view(connection: Connection, organisation_id: str, wanted: View) -> list[Doc
     """
     details = DETAILS in wanted.projection.names
     found: list[Document] = []
-    size_bytes = 0
-    for work in _matching(connection, organisation_id, wanted):
-        size_bytes += len(work.document)
-        if size_bytes > limits.VIEW_BYTES:
-            raise TooLarge(
-                f"The works together have more than {limits.VIEW_BYTES} bytes. Ask for fewer at a "
-                "time, with limit and skip.",
-                details={"limit_bytes": limits.VIEW_BYTES, "fitting": len(found)},
-            )
-        document = work.effective()
-        if details:
-            document[DETAILS] = _details(connection, work)
-        found.append(wanted.projection.apply(document))
+    with closing(_matching(connection, organisation_id, wanted)) as matching:
+        for work in _fitting(matching):
+            document = work.effective()
+            if details:
+                document[DETAILS] = _details(connection, work)
+            found.append(wanted.projection.apply(document))
     return found
+
+
+def _fitting(works_found: Iterable[Kept]) -> Iterator[Kept]:
+    """Pass on as many works as one answer holds, and refuse when there are more."""
+    size_bytes = 0
+    for position, work in enumerate(works_found):
+        size_bytes += len(work.document)
+        if position == limits.VIEW_WORKS or size_bytes > limits.VIEW_BYTES:
+            raise TooLarge(
+                f"More than {limits.VIEW_WORKS} works match, or {limits.VIEW_BYTES} bytes of them. "
+                "Ask for fewer at a time, with limit and skip, or narrow the query.",
+                details={"limit": limits.VIEW_WORKS, "limit_bytes": limits.VIEW_BYTES},
+            )
+        yield work
 
 
 def count(connection: Connection, organisation_id: str, where: Filter) -> int:
@@ -153,18 +161,24 @@ def pipelines(connection: Connection, organisation_id: str) -> list[str]:
     return list(rows.scalars())
 
 
-def _matching(connection: Connection, organisation_id: str, wanted: View) -> Iterator[Kept]:
+def _matching(
+    connection: Connection, organisation_id: str, wanted: View
+) -> Generator[Kept, None, None]:
     statement = _chosen(connection, organisation_id, wanted.where)
     order = query.ordering(wanted.sort, documents.fields(), connection.dialect.name)
-    most = limits.VIEW_WORKS if wanted.limit is None else min(wanted.limit, limits.VIEW_WORKS)
+    most = limits.VIEW_WORKS + 1
+    if wanted.limit is not None:
+        most = min(wanted.limit, most)
     statement = (
         statement.order_by(*order, works_table.c.id)
         .limit(most)
         .offset(wanted.skip)
         .execution_options(yield_per=_STEP_ROWS)
     )
-    for row in connection.execute(statement):
-        yield documents.kept(row)
+    # A view that is given up in the middle must leave no open cursor behind.
+    with connection.execute(statement) as result:
+        for row in result:
+            yield documents.kept(row)
 
 
 def _chosen(connection: Connection, organisation_id: str, where: Filter) -> Select[Any]:
