@@ -128,6 +128,7 @@ class BucketServer:
 
     server: Server
     keys: list[str]
+    shared: Console | None = None
 
     @classmethod
     def start(
@@ -142,6 +143,21 @@ class BucketServer:
     def workspace(self, home: Path) -> Workspace:
         """Return the home of a user in an organisation of its own."""
         return Workspace.make(home, self.server.url, self.keys.pop())
+
+    def console(self, workspace: Workspace) -> Console:
+        """Return the process of the client that tests share, since starting one takes a while."""
+        if self.shared is None or not self.shared.usable:
+            self.close()
+            home = self.server.data.with_name(f"home-{secrets.token_hex(4)}")
+            made = Workspace.make(home, self.server.url, workspace.key)
+            self.shared = Console(made, home / "console.log")
+        self.shared.become(workspace.key)
+        return self.shared
+
+    def close(self) -> None:
+        if self.shared is not None:
+            self.shared.close()
+            self.shared = None
 
 
 def _keys_of_new_organisations(url: str) -> list[str]:
@@ -181,6 +197,7 @@ def bucket_servers(
 
     yield get
     for made in started.values():
+        made.close()
         made.server.stop()
         made.server.close()
     unforeseen = [line for made in started.values() for line in made.server.unforeseen()]
@@ -200,7 +217,6 @@ def workspace(bucket_server: BucketServer, tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def console(workspace: Workspace, tmp_path: Path) -> Iterator[Console]:
-    """A process of the workflow client."""
-    with Console(workspace, tmp_path / "console.log") as made:
-        yield made
+def console(bucket_server: BucketServer, workspace: Workspace) -> Console:
+    """A process of the workflow client, as the user of the workspace."""
+    return bucket_server.console(workspace)

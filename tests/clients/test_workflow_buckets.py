@@ -1,4 +1,4 @@
-"""Every verb of the published client for buckets, against a real server on each database."""
+"""The published client's verbs for buckets but `view` and `delete`, against a real server."""
 
 from __future__ import annotations
 
@@ -9,24 +9,10 @@ import pytest
 
 from tests.acceptance.harness import eventually
 from tests.clients.conftest import BucketServer
-from tests.clients.workflow_client import PROMPTLY_S, CallFailed, Console, Workspace
+from tests.clients.workflow_client import CallFailed, Console, Workspace
 
 DETAILS = ["total", "queued", "running", "success", "failure"]
 """`workflow buckets ls -d` prints the values in this order, under these names."""
-
-
-def payload(console: Console, pipeline: str, **fields: Any) -> dict[str, Any]:
-    """Return what a `Work` would deposit."""
-    made: dict[str, Any] = console.work(pipeline=pipeline, **fields).payload
-    return made
-
-
-def running(console: Console, pipeline: str, **fields: Any) -> dict[str, Any]:
-    """Deposit a work and withdraw it."""
-    console.deposit(pipeline, **fields)
-    work: dict[str, Any] = console.buckets.withdraw(pipeline)
-    assert work["status"] == "running"
-    return work
 
 
 def states(console: Console, pipeline: str) -> dict[str, int]:
@@ -37,32 +23,32 @@ def states(console: Console, pipeline: str) -> dict[str, int]:
 
 class TestDeposit:
     def test_a_deposit_without_ids_is_true_and_the_work_is_queued(self, console: Console) -> None:
-        assert console.buckets.deposit([payload(console, "p")]) is True
+        assert console.buckets.deposit([console.payload("p")]) is True
         (work,) = console.buckets.view({"pipeline": "p"}, {})
         assert work["status"] == "queued"
         assert isinstance(work["id"], str)
         assert (work["attempt"], work["start"], work["stop"]) == (0, None, None)
 
     def test_ids_come_in_the_order_of_the_works(self, console: Console) -> None:
-        given = [payload(console, "p", parameters={"n": n}) for n in range(25)]
+        given = [console.payload("p", parameters={"n": n}) for n in range(25)]
         ids = console.buckets.deposit(given, return_ids=True)
         assert len(set(ids)) == 25
         for number, work_id in enumerate(ids):
             assert console.look(work_id)["parameters"] == {"n": number}
 
     def test_one_deposit_may_fill_several_buckets(self, console: Console) -> None:
-        given = [payload(console, name) for name in ("one", "two", "two")]
+        given = [console.payload(name) for name in ("one", "two", "two")]
         console.buckets.deposit(given)
         assert sorted(console.buckets.pipelines()) == ["one", "two"]
         assert states(console, "two") == {"queued": 2}
 
     def test_the_time_of_creation_is_the_depositors(self, console: Console) -> None:
-        given = payload(console, "p", creation=1_000_000_000.25)
+        given = console.payload("p", creation=1_000_000_000.25)
         (work_id,) = console.buckets.deposit([given], return_ids=True)
         assert console.look(work_id)["creation"] == 1_000_000_000.25
 
     def test_two_thousand_works_fit_into_one_deposit(self, console: Console) -> None:
-        given = payload(console, "p")
+        given = console.payload("p")
         ids = console.buckets.deposit([given] * 2_000, return_ids=True)
         assert len(set(ids)) == 2_000
         assert states(console, "p") == {"queued": 2_000}
@@ -152,19 +138,19 @@ class TestWithdraw:
 
 class TestUpdate:
     def test_a_success_is_recorded_with_its_results(self, console: Console) -> None:
-        work = running(console, "p")
+        work = console.running("p")
         done = {"status": "success", "results": {"snr": 9.5}, "products": ["/a"], "plots": ["/b"]}
         assert console.buckets.update([{**work, **done, "stop": work["start"] + 1}]) is True
         assert console.look(work["id"]) == {**work, **done, "stop": work["start"] + 1}
         assert not console.buckets.withdraw("p")
 
     def test_several_works_are_updated_at_once(self, console: Console) -> None:
-        works = [running(console, "p") for _ in range(3)]
+        works = [console.running("p") for _ in range(3)]
         assert console.buckets.update([{**work, "status": "success"} for work in works]) is True
         assert states(console, "p") == {"success": 3}
 
     def test_a_failure_is_tried_again_after_an_audit(self, console: Console) -> None:
-        work = running(console, "p", retries=2)
+        work = console.running("p", retries=2)
         assert console.buckets.update([{**work, "status": "failure"}]) is True
         assert states(console, "p") == {"failure": 1}
         assert console.buckets.audit()["failed"] == 1
@@ -181,7 +167,7 @@ class TestUpdate:
     def test_keys_that_the_work_model_does_not_know_survive_an_update(
         self, console: Console
     ) -> None:
-        given = {**payload(console, "p"), "observatory": {"beams": [1, 2]}}
+        given = {**console.payload("p"), "observatory": {"beams": [1, 2]}}
         (work_id,) = console.buckets.deposit([given], return_ids=True)
         work = console.withdraw("p")
         assert work is not None
@@ -190,132 +176,12 @@ class TestUpdate:
         assert console.look(work_id)["observatory"] == {"beams": [1, 2]}
 
 
-class TestView:
-    @pytest.fixture
-    def ids(self, console: Console) -> list[str]:
-        given = [
-            payload(console, "p", tags=["t", "u"], event=[5], priority=5),
-            payload(console, "p", tags=["t"], event=[5, 6], config={"parent": "P"}),
-            payload(console, "p", parameters={"deep": {"er": [1, {"x": None}]}}, retries=0),
-            payload(console, "q", tags=["t"]),
-        ]
-        made: list[str] = console.buckets.deposit(given, return_ids=True)
-        return made
-
-    @pytest.mark.parametrize(
-        ("query", "found"),
-        [
-            ({}, [0, 1, 2, 3]),
-            ({"pipeline": "p"}, [0, 1, 2]),
-            ({"pipeline": {"$in": ["p", "q"]}, "tags": "t"}, [0, 1, 3]),
-            ({"tags": {"$in": ["u", "v"]}}, [0]),
-            ({"tags": ["t"]}, [1, 3]),
-            ({"event": [5]}, [0]),
-            ({"event": 6}, [1]),
-            ({"event": {"$in": [5]}}, [0, 1]),
-            ({"config.parent": "P"}, [1]),
-            ({"config.parent": None, "pipeline": "p"}, [0, 2]),
-            ({"parameters.deep.er": 1}, [2]),
-            ({"priority": {"$gt": 3}}, [0]),
-            ({"priority": {"$lt": 4}, "pipeline": "p"}, [1, 2]),
-            ({"$expr": {"$gte": ["$attempt", "$retries"]}}, [2]),
-            ({"status": "queued", "pipeline": "q"}, [3]),
-            ({"status": "failure"}, []),
-            ({"$or": [{"event": 6}, {"pipeline": "q"}]}, [1, 3]),
-        ],
-        ids=str,
-    )
-    def test_a_query_finds_what_it_describes(
-        self, console: Console, ids: list[str], query: dict[str, Any], found: list[int]
-    ) -> None:
-        works = console.buckets.view(query, {})
-        assert sorted(ids.index(work["id"]) for work in works) == found
-
-    def test_a_projection_names_what_is_wanted(self, console: Console, ids: list[str]) -> None:
-        (work,) = console.buckets.view({"id": ids[1]}, {"id": True, "config": True})
-        assert sorted(work) == ["config", "id"]
-        assert work["config"]["archive"]["results"] is True
-        (nested,) = console.buckets.view({"id": ids[1]}, {"config.parent": True})
-        assert nested == {"config": {"parent": "P"}}
-
-    def test_a_projection_may_name_what_is_not_wanted(
-        self, console: Console, ids: list[str]
-    ) -> None:
-        (whole,) = console.buckets.view({"id": ids[0]}, {})
-        (work,) = console.buckets.view({"id": ids[0]}, {"config": False})
-        assert "_id" not in whole
-        assert set(whole) - set(work) == {"config"}
-
-    def test_works_come_page_by_page_and_all_at_once(self, console: Console) -> None:
-        given = payload(console, "p")
-        ids = console.buckets.deposit([given] * 130, return_ids=True)
-        assert len(console.buckets.view({"pipeline": "p"}, {})) == 100
-        pages = [console.buckets.view({"pipeline": "p"}, {}, skip, 50) for skip in (0, 50, 100)]
-        assert [len(page) for page in pages] == [50, 50, 30]
-        assert sorted(work["id"] for page in pages for work in page) == sorted(ids)
-        everything = console.buckets.view({"pipeline": "p"}, {"id": True}, limit=None)
-        assert sorted(work["id"] for work in everything) == sorted(ids)
-
-    def test_a_query_that_is_not_understood_is_refused_at_once(self, console: Console) -> None:
-        with pytest.raises(CallFailed) as refused:
-            console.buckets.view({"$where": "sleep(1)"}, {})
-        assert (refused.value.status or 0) // 100 == 4
-        assert console.took_s < PROMPTLY_S
-
-
-class TestDelete:
-    def test_ids_are_deleted_whatever_their_state(self, console: Console) -> None:
-        done = running(console, "p")
-        console.buckets.update([{**done, "status": "success"}])
-        held = running(console, "p")
-        queued = console.deposit("p")
-        kept = console.deposit("p")
-        assert console.buckets.delete_ids([done["id"], held["id"], queued]) is True
-        assert [work["id"] for work in console.buckets.view({"pipeline": "p"}, {})] == [kept]
-
-    def test_deleting_nothing_and_deleting_twice_is_harmless(self, console: Console) -> None:
-        work_id = console.deposit("p")
-        assert console.buckets.delete_ids([]) is True
-        assert console.buckets.delete_ids([work_id]) is True
-        assert console.buckets.delete_ids([work_id, "unheard-of"]) is True
-        assert console.took_s < PROMPTLY_S
-        assert console.buckets.view({"pipeline": "p"}, {}) == []
-
-    @pytest.mark.parametrize(
-        ("filters", "gone"),
-        [
-            ({}, [0, 1, 2]),
-            ({"status": "queued"}, [0, 1, 2]),
-            ({"status": "success"}, []),
-            ({"events": [8]}, [1]),
-            ({"tags": ["t"]}, [0, 1]),
-            ({"parent": "P"}, [2]),
-            ({"limit": 2}, [0, 1]),
-            ({"limit": None}, [0, 1, 2]),
-        ],
-        ids=str,
-    )
-    def test_works_are_deleted_by_what_they_are(
-        self, console: Console, filters: dict[str, Any], gone: list[int]
-    ) -> None:
-        given = [
-            payload(console, "p", tags=["t"], event=[7]),
-            payload(console, "p", tags=["t", "u"], event=[8]),
-            payload(console, "p", config={"parent": "P"}),
-            payload(console, "q", tags=["t"], event=[8], config={"parent": "P"}),
-        ]
-        ids = console.buckets.deposit(given, return_ids=True)
-        assert console.buckets.delete_many("p", force=True, **filters) is bool(gone)
-        left = {work["id"] for work in console.buckets.view({}, {})}
-        assert [number for number, work_id in enumerate(ids) if work_id not in left] == gone
-
-
 class TestStatus:
     def test_the_details_of_a_bucket_count_each_state(self, console: Console) -> None:
         for _ in range(2):
             console.deposit("p")
         for status in ("running", "success", "failure"):
-            work = running(console, "p", priority=5)
+            work = console.running("p", priority=5)
             if status != "running":
                 console.buckets.update([{**work, "status": status}])
         details = console.buckets.status("p")
@@ -364,7 +230,7 @@ class TestAudit:
         ]
 
     def test_failed_works_are_queued_while_tries_are_left(self, console: Console) -> None:
-        again, last = running(console, "p", retries=2), running(console, "p", retries=1)
+        again, last = console.running("p", retries=2), console.running("p", retries=1)
         console.buckets.update([{**work, "status": "failure"} for work in (again, last)])
         assert console.buckets.audit()["failed"] == 1
         assert console.look(again["id"])["status"] == "queued"
@@ -374,7 +240,7 @@ class TestAudit:
     def test_a_work_past_its_time_fails_first_and_is_queued_by_the_next_audit(
         self, console: Console
     ) -> None:
-        quick, slow = running(console, "p", timeout=1), running(console, "p", timeout=3600)
+        quick, slow = console.running("p", timeout=1), console.running("p", timeout=3600)
 
         def audited() -> Any:
             counts = console.buckets.audit()
@@ -400,7 +266,7 @@ class TestKey:
     def test_another_organisation_sees_nothing_and_changes_nothing(
         self, bucket_server: BucketServer, console: Console, tmp_path: Any
     ) -> None:
-        mine = running(console, "p")
+        mine = console.running("p")
         queued = console.deposit("p")
         stranger = bucket_server.workspace(tmp_path / "stranger")
         with Console(stranger, tmp_path / "stranger.log") as other:

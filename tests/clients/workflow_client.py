@@ -114,6 +114,7 @@ class Console:
         self.log_path = log
         self.took_s = 0.0
         """How long the last call took."""
+        self._waiting = False
         self.buckets: Any = _Part(self, "buckets")
         self.results: Any = _Part(self, "results")
 
@@ -129,7 +130,7 @@ class Console:
     def send(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Begin a call, to do something else while it goes on."""
         assert self._process.stdin is not None
-        self._begun = time.monotonic()
+        self._begun, self._waiting = time.monotonic(), True
         request = {"call": name, "args": args, "kwargs": kwargs}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
@@ -142,10 +143,20 @@ class Console:
         self.took_s = time.monotonic() - self._begun
         if not line:
             raise AssertionError(f"no answer after {self.took_s:.0f} s:\n{self.log}")
+        self._waiting = False
         answer = json.loads(line)
         if "error" in answer:
             raise CallFailed(answer["error"])
         return answer["value"]
+
+    @property
+    def usable(self) -> bool:
+        """Whether another test can go on with this process."""
+        return self._process.poll() is None and not self._waiting
+
+    def become(self, key: str | None) -> None:
+        """Go on as the user with this key."""
+        self.call("console.become", key)
 
     @property
     def log(self) -> str:
@@ -165,6 +176,17 @@ class Console:
         """Deposit one work and return its id."""
         (work_id,) = self.work(pipeline=pipeline, **fields).deposit(return_ids=True)
         return str(work_id)
+
+    def payload(self, pipeline: str, **fields: Any) -> dict[str, Any]:
+        """Return what a `Work` would deposit."""
+        return self.work(pipeline=pipeline, **fields).payload
+
+    def running(self, pipeline: str, **fields: Any) -> dict[str, Any]:
+        """Deposit a work and withdraw it."""
+        self.deposit(pipeline, **fields)
+        work: dict[str, Any] = self.buckets.withdraw(pipeline)
+        assert work["status"] == "running"
+        return work
 
     def look(self, work_id: str) -> dict[str, Any]:
         """Return the document of one work."""
