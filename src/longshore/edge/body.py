@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from longshore import limits
 from longshore.edge.call import BODY_DIGEST
@@ -95,24 +95,27 @@ async def stream(request: Request, *, limit_bytes: int) -> AsyncIterator[bytes]:
         TooLarge: Content-Length says that it is larger than `limit_bytes` (nothing is read), or
             more than that arrives.
         InvalidRequest: nothing arrives for `IDLE_S` seconds.
+        ClientDisconnect: the client is gone before the end of the body.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit_bytes:
         refuse_size(limit_bytes, int(declared))
     digest = hashlib.sha256()
     size = 0
-    pieces = request.stream()
-    while True:
+    more = True
+    while more:
         try:
             async with asyncio.timeout(IDLE_S):
-                piece = await anext(pieces, None)
+                message = await request.receive()
         except TimeoutError:
             raise InvalidRequest(
                 f"The body stopped arriving for {IDLE_S:.0f} seconds, so the request was given "
                 "up and nothing was changed. Send it again."
             ) from None
-        if piece is None:
-            break
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        more = message.get("more_body", False)
+        piece = message.get("body", b"")
         if not piece:
             continue
         size += len(piece)

@@ -18,13 +18,17 @@ from longshore.server.health import Health
 from longshore.server.lifespan import lifespan
 from longshore.server.middleware import PathGuard, RequestLog, UnreadBody
 from longshore.server.native import NATIVE, about, keys, queues, webhooks, worker, works
+from longshore.server.quick import QuickRoutes
 from longshore.surfaces.apps.routes import router as apps_router
 from longshore.surfaces.buckets.routes import router as buckets_router
+from longshore.surfaces.buckets.routes import works as bucket_works
 
 OPEN_PATHS: Final = frozenset(
     {"/", "/healthz", "/readyz", "/docs", "/openapi.json", "/buckets/version", "/results/version"}
 )
 """What answers without a key; a test calls everything else without one."""
+QUICK_PATHS: Final = ("/buckets/work", "/buckets/work/withdraw")
+"""Routes of works that programs call thousands of times a second."""
 _DESCRIPTION: Final = (
     "Self-hosted batch work. Paths under /api/v2 (also /v2) speak the apps protocol, paths under "
     "/buckets and /results that of work buckets, and paths under /longshore/v1 are Longshore's own. Every request carries an API key, as "
@@ -59,6 +63,7 @@ def create_app(context: Context) -> FastAPI:
     # The same without /api, for clients whose root has none; the reference shows them once.
     app.include_router(apps_router, include_in_schema=False)
     problems.install(app)
+    app.add_middleware(QuickRoutes, router=bucket_works.router, paths=QUICK_PATHS)
     app.add_middleware(UnreadBody)
     app.add_middleware(PathGuard)
     app.add_middleware(RequestLog, count=app.state.metrics.request)

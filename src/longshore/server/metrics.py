@@ -64,11 +64,19 @@ class Metrics:
             ["job", "outcome"],
             registry=self.registry,
         )
+        self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        # Looking a label up takes longer than counting; there are few that are asked for at all.
+        key = (method, route, status)
+        if (counted := self._counted.get(key)) is None:
+            counted = self._counted[key] = (
+                self._requests.labels(method, route, str(status)),
+                self._seconds.labels(route),
+            )
+        counted[0].inc()
+        counted[1].observe(seconds)
 
     def render(self, facts: Facts, batches: tuple[int, int] | None) -> bytes:
         """Return everything in Prometheus' text form.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from longshore.server.native import NATIVE
 
 QUIET_PATHS: Final = ("/healthz", "/readyz", "/metrics", "/longshore/v1/worker/")
 """Asked for all the time; their lines are written at level debug."""
+BUSY_PATHS: Final = ("/buckets/work",)
+"""Asked for thousands of times a second; the lines of those that succeed are at level debug."""
 DISCARD_BYTES: Final = 160 * 1024 * 1024
 DISCARD_S: Final = 10.0
 _SMALL_REST: Final = 64 * 1024
@@ -34,7 +37,11 @@ _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
+_RAW_HEADERS: Final = tuple(
+    (name.lower().encode(), value.encode()) for name, value in _HEADERS.items()
+)
 _log = get_logger("longshore.access")
+_standard_log = logging.getLogger("longshore.access")
 
 Count = Callable[[str, str, int, float], None]
 
@@ -60,10 +67,13 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = message.setdefault("headers", [])
+                present = {name for name, _ in headers}
+                message["headers"] = [
+                    *headers,
+                    *[header for header in _RAW_HEADERS if header[0] not in present],
+                    (b"x-request-id", request_id.encode()),
+                ]
             await send(message)
 
         try:
@@ -80,7 +90,13 @@ class RequestLog:
     def _finish(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"]
         self._count(method, _route(scope), status, seconds)
-        write = _log.debug if scope["path"].startswith(QUIET_PATHS) else _log.info
+        quiet = scope["path"].startswith(QUIET_PATHS) or (
+            status < 400 and scope["path"].startswith(BUSY_PATHS)
+        )
+        # Asked first: a line that is thrown away takes nearly as long to make as one that is kept.
+        if quiet and not _standard_log.isEnabledFor(logging.DEBUG):
+            return
+        write = _log.debug if quiet else _log.info
         write(
             "request",
             method=method,

@@ -22,14 +22,15 @@ import json
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import BigInteger, Connection, Delete, Select, Text, bindparam, delete, select
 
 from longshore.clock import to_us
 from longshore.errors import LongshoreError
 from longshore.storage import Database, now_us
-from longshore.storage.bulk import insert_rows
+from longshore.storage.bulk import given_parameters, given_rows, insert_rows
 from longshore.surfaces.buckets.tables import bucket_deposits
 
 RETRY_S: Final = 120.0
@@ -72,12 +73,14 @@ def known(connection: Connection, notes: Sequence[Note]) -> dict[str, tuple[str,
     if not asking:
         return {}
     at_us = now_us(connection)
+    dialect = connection.dialect.name
     rows = connection.execute(
-        select(bucket_deposits).where(
-            bucket_deposits.c.digest.in_([note.digest for note in asking]),
-            bucket_deposits.c.at_us > at_us - to_us(RETRY_S),
-            bucket_deposits.c.at_us <= at_us - to_us(YOUNGEST_S),
-        )
+        _noted(dialect),
+        {
+            "oldest_us": at_us - to_us(RETRY_S),
+            "youngest_us": at_us - to_us(YOUNGEST_S),
+            **given_parameters(dialect, [(note.digest,) for note in asking], 1),
+        },
     )
     by_digest = {row.digest: (row.digest, json.loads(row.ids)) for row in rows}
     return {note.name: by_digest[note.digest] for note in asking if note.digest in by_digest}
@@ -149,4 +152,28 @@ class Answers:
 
 
 def _remove(connection: Connection, names: Sequence[str]) -> None:
-    connection.execute(delete(bucket_deposits).where(bucket_deposits.c.digest.in_(names)))
+    dialect = connection.dialect.name
+    given = given_parameters(dialect, [(name,) for name in names], 1)
+    connection.execute(_removal(dialect), given)
+
+
+# One statement for any number of notes: these run hundreds of times a second.
+
+
+@cache
+def _noted(dialect: str) -> Select[Any]:
+    given = given_rows(dialect, digest=Text)
+    return (
+        select(bucket_deposits)
+        .join(given, given.c.digest == bucket_deposits.c.digest)
+        .where(
+            bucket_deposits.c.at_us > bindparam("oldest_us", type_=BigInteger),
+            bucket_deposits.c.at_us <= bindparam("youngest_us", type_=BigInteger),
+        )
+    )
+
+
+@cache
+def _removal(dialect: str) -> Delete:
+    given = given_rows(dialect, digest=Text)
+    return delete(bucket_deposits).where(bucket_deposits.c.digest.in_(select(given.c.digest)))
