@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -317,6 +318,9 @@ class TestClaimingAhead:
         waiting = [work for work in behind if (work, 1) in server.ledger.held]
         for work in waiting:
             assert server.report(work).outcome is Outcome.HANDED_BACK
+        claims = server.ledger.claims
+        threading.Event().wait(0.5)
+        assert server.ledger.claims == claims, "a busy slot asks for nothing"
         gate.touch()
         result(server.report(long))
         for work in behind:

@@ -66,7 +66,7 @@ class Claims:
         self._lives = options.lives
         self._hand_back = hand_back
         self._log = log
-        self._idle: deque[asyncio.Future[Claimed]] = deque()
+        self._idle: deque[asyncio.Future[Claimed | None]] = deque()
         self._ahead: deque[Claimed] = deque()
         self._ahead_changed_s = 0.0
         self._exhausted = False
@@ -81,17 +81,19 @@ class Claims:
         self._look()
         return work
 
-    def enqueue(self) -> asyncio.Future[Claimed]:
-        """Take a place in the row of idle slots; the future gets a work."""
-        place: asyncio.Future[Claimed] = asyncio.get_running_loop().create_future()
+    def enqueue(self) -> asyncio.Future[Claimed | None]:
+        """Take a place in the row of idle slots; the future gets a work, or None by `withdraw`."""
+        place: asyncio.Future[Claimed | None] = asyncio.get_running_loop().create_future()
         self._idle.append(place)
         self._look()
         return place
 
-    def withdraw(self, place: asyncio.Future[Claimed]) -> None:
-        """Leave the row without a work."""
-        self._idle.remove(place)
-        self._look()
+    def withdraw(self, place: asyncio.Future[Claimed | None]) -> None:
+        """Leave the row without a work, unless there is one already."""
+        if place in self._idle:
+            self._idle.remove(place)
+            place.set_result(None)
+            self._look()
 
     def drop(self, lost: Lost) -> Claimed | None:
         """Take out a work that was claimed ahead and is to be given up; None if it is not here."""
@@ -125,8 +127,13 @@ class Claims:
         backoff, failures = Backoff(), 0
         while True:
             await self._wanted.wait()
+            limit = self._limit()
+            if limit < 1:
+                # Works have become longer since; the next idle slot asks.
+                self._wanted.clear()
+                continue
             try:
-                works = await self._claim()
+                works = await self._claim(limit)
             except (Unauthenticated, PermissionDenied, InvalidRequest):
                 raise
             except LongshoreError as error:
@@ -141,19 +148,23 @@ class Claims:
             failures = 0
             backoff.reset()
             self._hand_out(works)
+            # The slots begin with them before the next claim is put together.
+            await asyncio.sleep(0)
 
-    async def _claim(self) -> list[Claimed]:
+    def _limit(self) -> int:
+        """Return how many works to claim now."""
+        limit = len(self._idle) + max(self._pace.ahead() - len(self._ahead), 0)
+        most = CLAIM_WORKS if self._lives is None else min(self._lives, CLAIM_WORKS)
+        return min(limit, most)
+
+    async def _claim(self, limit: int) -> list[Claimed]:
         worker_id = self._membership.worker_id
-        idle = len(self._idle)
-        limit = min(idle + max(self._pace.ahead() - len(self._ahead), 0), CLAIM_WORKS)
-        if self._lives is not None:
-            limit = min(limit, self._lives)
         request = ClaimRequest(
             worker_id=worker_id,
             queues=self._membership.queues,
             limit=limit,
             # Only for idle slots is it worth to wait.
-            wait_s=_WAIT_S if idle else 0.0,
+            wait_s=_WAIT_S if self._idle else 0.0,
             where=self._where,
         )
         loop = asyncio.get_running_loop()
@@ -171,8 +182,6 @@ class Claims:
         return answer.works
 
     def _hand_out(self, works: list[Claimed]) -> None:
-        if works:
-            self._leases.hold([Held(work.work_id, work.attempt) for work in works])
         if self._lives is not None:
             self._lives -= len(works)
         for work in works:
@@ -180,6 +189,9 @@ class Claims:
                 self._idle.popleft().set_result(work)
             else:
                 self._ahead.append(work)
+        # After the slots were woken, so that they come first; nothing of them has run yet.
+        if works:
+            self._leases.hold([Held(work.work_id, work.attempt) for work in works])
         self._ahead_changed_s = asyncio.get_running_loop().time()
         self._look()
 

@@ -105,10 +105,10 @@ class ProcessSlot:
             f"{', '.join(self._begin.modules)}.{last_lines(output)}"
         )
 
-    async def ended(self) -> None:
-        """Return when the idle process has ended."""
+    def ended(self) -> asyncio.Future[Exit]:
+        """Return what is done when the process has ended."""
         assert self._child is not None
-        await asyncio.shield(self._child.exited)
+        return self._child.exited
 
     async def run(self, run: Run, attempt: Attempt) -> Finished:
         """Run one work in the process; kill its group when it is stopped or takes too long."""

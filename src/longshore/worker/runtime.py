@@ -296,18 +296,22 @@ class Worker:
     async def _wait_for_work(self, slot: ProcessSlot | ThreadSlot) -> Claimed | None:
         """Wait in the row of idle slots; None when the slot ends or the worker drains first."""
         place = self._claims.enqueue()
-        ended = asyncio.create_task(slot.ended())
-        try:
-            await first_of(place, ended, self._draining)
-        finally:
-            ended.cancel()
-        if not place.done():
+        reasons: tuple[asyncio.Future[Any], ...] = (slot.ended(), self._draining)
+
+        def leave(_: asyncio.Future[Any]) -> None:
             self._claims.withdraw(place)
+
+        for reason in reasons:
+            reason.add_done_callback(leave)
+        try:
+            work = await place
+        finally:
+            for reason in reasons:
+                reason.remove_done_callback(leave)
+        if work is not None and self._draining.done():
+            self._attempts.hand_back(work)
             return None
-        if self._draining.done():
-            self._attempts.hand_back(place.result())
-            return None
-        return place.result()
+        return work
 
     async def _start(self, slot: ProcessSlot | ThreadSlot) -> bool:
         """Make a slot ready; False when that failed, or the worker drains first."""

@@ -62,8 +62,8 @@ class Slot(Protocol):
         """
         ...
 
-    async def ended(self) -> None:
-        """Return when the slot, idle, stops being ready."""
+    def ended(self) -> asyncio.Future[Any]:
+        """Return what is done when the slot, idle, stops being ready."""
         ...
 
     async def run(self, run: Run, attempt: Attempt) -> Finished:

@@ -91,9 +91,9 @@ class ThreadSlot:
         if self._busy is not None:
             await asyncio.shield(self._busy)
 
-    async def ended(self) -> None:
-        """Never return: an idle thread does not end."""
-        await asyncio.Event().wait()
+    def ended(self) -> asyncio.Future[None]:
+        """Return what is never done: an idle thread does not end."""
+        return asyncio.get_running_loop().create_future()
 
     async def run(self, run: Run, attempt: Attempt) -> Finished:
         """Run one work in the thread; leave it behind when it is stopped or takes too long."""
