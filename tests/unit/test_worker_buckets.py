@@ -270,7 +270,7 @@ def test_the_key_is_not_in_the_environment_of_a_command(server: WorkerServer) ->
 
 
 def test_a_cancelled_command_is_stopped(server: WorkerServer) -> None:
-    code = "import time; print('begun', flush=True); time.sleep(600)"
+    code = "import threading; print('begun', flush=True); threading.Event().wait(600)"
     work = server.submit_work(command=[sys.executable, "-c", code])
     server.wait_for_line(work, "begun")
     server.cancel(work)

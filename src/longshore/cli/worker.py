@@ -24,7 +24,7 @@ class Executor(StrEnum):
 Modules = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[MODULE]...",
+        metavar="MODULE",
         help="Modules or files with the apps and functions to serve, such as acme.receipts or "
         "./receipts.py; none for works of buckets that name what runs them.",
     ),
@@ -39,19 +39,27 @@ Buckets = Annotated[
 ]
 Sites = Annotated[
     list[str] | None,
-    typer.Option("--site", help="Only works of buckets for this site; may be repeated."),
+    typer.Option(
+        "--site", metavar="SITE", help="Only works of buckets for this site; may be repeated."
+    ),
 ]
 Tags = Annotated[
     list[str] | None,
-    typer.Option("--tag", help="Only works of buckets with this tag; may be repeated."),
+    typer.Option(
+        "--tag", metavar="TAG", help="Only works of buckets with this tag; may be repeated."
+    ),
 ]
 Events = Annotated[
     list[int] | None,
-    typer.Option("--event", help="Only works of buckets about this event; may be repeated."),
+    typer.Option(
+        "--event", metavar="NUMBER", help="Only works of buckets about this event; may be repeated."
+    ),
 ]
 Parents = Annotated[
     list[str] | None,
-    typer.Option("--parent", help="Only works of buckets of this parent; may be repeated."),
+    typer.Option(
+        "--parent", metavar="PARENT", help="Only works of buckets of this parent; may be repeated."
+    ),
 ]
 Shell = Annotated[
     bool,
@@ -60,6 +68,25 @@ Shell = Annotated[
         help="Give a command of one element to a shell. Whoever can deposit work can then run "
         "any shell line here.",
     ),
+]
+
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server", metavar="URL", help="Address of the server; found on its own machine."
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Data directory of a server on this machine."),
+]
+Lives = Annotated[
+    int | None,
+    typer.Option("--lives", min=1, help="Stop after this many works; default is never."),
+]
+ParentPid = Annotated[
+    int | None,
+    typer.Option("--parent-pid", hidden=True, help="Stop when this parent process is gone."),
 ]
 
 MemoryOption = Annotated[
@@ -75,16 +102,8 @@ MemoryOption = Annotated[
 
 def worker(
     modules: Modules = None,
-    server: Annotated[
-        str | None,
-        typer.Option(
-            "--server", metavar="URL", help="Address of the server; found on its own machine."
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", metavar="DIR", help="Data directory of a server on this machine."),
-    ] = None,
+    server: Server = None,
+    data: Data = None,
     slots: Annotated[
         int | None,
         typer.Option("--slots", min=1, help="Works run at once; default is one per processor."),
@@ -103,18 +122,12 @@ def worker(
     events: Events = None,
     parents: Parents = None,
     shell: Shell = False,
-    lives: Annotated[
-        int | None,
-        typer.Option("--lives", min=1, help="Stop after this many works; default is never."),
-    ] = None,
+    lives: Lives = None,
     drain_s: Annotated[
         float,
         typer.Option("--drain-s", min=0, help="Seconds that a stop lets running work go on."),
     ] = 20.0,
-    parent_pid: Annotated[
-        int | None,
-        typer.Option("--parent-pid", hidden=True, help="Stop when this parent process is gone."),
-    ] = None,
+    parent_pid: ParentPid = None,
 ) -> None:
     """Claim work of the given apps and buckets and run it, until stopped.
 
