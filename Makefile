@@ -24,7 +24,7 @@ CHECKS := lint format-check types imports tidy generated spelling docs-check
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 	--constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help venv demo test check bench docs constraints clean
+.PHONY: help venv demo test check bench bench-buckets docs constraints clean
 .PHONY: lint format-check types imports tidy generated spelling docs-check
 
 help: ## List these targets
@@ -51,6 +51,10 @@ bench: $(COMPLETE) ## Run the benchmarks; RECEIPTS=DIR names the labelled receip
 	@$(BIN)/python benchmarks/engine.py
 	@echo "==> benchmarks/receipts.py"
 	@$(BIN)/python benchmarks/receipts.py $(if $(RECEIPTS),--data "$(RECEIPTS)")
+
+bench-buckets: $(COMPLETE) ## Measure work buckets beside eight other queues; QUICK=1 for one short round
+	@echo "==> benchmarks/buckets.py: ten minutes, or two with QUICK=1; the peers live in $(VENV)/peers"
+	@$(BIN)/python benchmarks/buckets.py --peers $(VENV)/peers $(if $(QUICK),--quick)
 
 docs: $(COMPLETE) ## Write the generated reference pages and build the site into site/
 	@echo "==> Writing the reference pages"

@@ -108,8 +108,8 @@ def latency(peer: SyncPeer | AsyncPeer, count: int) -> list[float]:
 
 
 async def _sampled(tally: Tally, number: int) -> None:
-    while not tally.samples(number + 1)[number]:
-        # Another process writes it, into memory: there is nothing to wait for.
+    # Another process writes it, into memory: there is no event to wait for.
+    while not tally.samples(number + 1)[number]:  # noqa: ASYNC110
         await asyncio.sleep(0.0005)
 
 
