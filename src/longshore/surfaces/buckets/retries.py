@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Collection, Sequence
@@ -107,6 +108,7 @@ class Answers:
         """Take notes away from `database`."""
         self._database = database
         self._open: dict[str, int] = {}
+        self._numbers = itertools.count(1)
         # What was delivered, until its note is gone for good: the same bytes again are meant.
         self._delivered: set[str] = set()
         self._tidying: asyncio.Task[None] | None = None
@@ -118,7 +120,7 @@ class Answers:
         if count == 0:
             return Note(digest, digest, retry=digest not in self._delivered)
         # The same bytes are being deposited at this moment by a client that waits for its answer.
-        return Note(digest, f"{digest}.{count}", retry=False)
+        return Note(digest, f"{digest}.{next(self._numbers)}", retry=False)
 
     def abandoned(self, note: Note) -> None:
         """Note that the client of a deposit has gone without its answer."""
