@@ -72,6 +72,28 @@ def test_the_tutorial_on_buckets_runs(served: Served, tmp_path: Path) -> None:
     assert "{'square': 4}" in python(served, directory, "by_hand.py")
 
 
+@pytest.mark.slow
+def test_the_example_finds_the_pulses_of_a_night(served: Served, tmp_path: Path) -> None:
+    example = ROOT / "examples/pulses"
+    environment = child_environment(LONGSHORE_URL=served.url, LONGSHORE_KEY=served.first.token)
+    with subprocess.Popen(
+        [sys.executable, "-m", "longshore", "worker", str(example / "pulses.py"), "--lives", "30"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as worker:
+        try:
+            lines = python(served, tmp_path, str(example / "night.py"), "night-1").splitlines()
+            worker.wait(60)
+        finally:
+            worker.kill()
+    assert lines[-11].endswith("30 of 30 searched")
+    assert [int(line.split(":")[0].removeprefix("recording")) for line in lines[-10:]] == list(
+        range(0, 30, 3)
+    )
+
+
 def test_a_program_moves_over_by_its_import(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", program(MOVE, "from longshore import Work")],
