@@ -360,4 +360,4 @@ def _payloads(connection: Connection, work_ids: Sequence[str]) -> dict[str, byte
     rows = connection.execute(
         _payload_query(dialect), given_parameters(dialect, [(work_id,) for work_id in work_ids], 1)
     )
-    return {work_id: payload.encode() for work_id, payload in rows}
+    return {work_id: payload.encode() for work_id, payload in rows.all()}

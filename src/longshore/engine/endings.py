@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import Struct
 from sqlalchemy import Connection, Row, Select, select
 
 from longshore.clock import to_us
@@ -28,8 +28,7 @@ _GIVEN_UP: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """What the holder of an attempt reports.
 
     Attributes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -177,6 +178,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.started:
             return
+        _collect_less()
         if self._companion is not None:
             self._companion_task = asyncio.create_task(self._companion.run(), name="companion")
             self._announcement = asyncio.create_task(self._announce(), name="announcement")
@@ -223,6 +225,17 @@ class _Server(uvicorn.Server):
             self._companion.stop()
             await asyncio.wait({self._companion_task})
         self.should_exit = True
+
+
+def _collect_less() -> None:
+    """Let the garbage collector leave alone what stays, and look less often at what comes and goes.
+
+    A request with 500 works makes tens of thousands of objects without a single circle among
+    them; to look for some took a fifth of the time that such requests took.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def _config(context: Context) -> uvicorn.Config:

@@ -208,6 +208,8 @@ def _writer_engine(path: Path) -> Engine:
             "cache_size=-65536",
             "temp_store=MEMORY",
             "journal_size_limit=67108864",
+            # In 16 MiB the hot pages are written a dozen times, and go back to the file once.
+            "wal_autocheckpoint=4000",
         ):
             connection.execute(f"PRAGMA {pragma}")
 

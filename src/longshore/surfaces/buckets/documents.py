@@ -199,14 +199,15 @@ def read(
         # other.
         statement = statement.order_by(works.c.id).with_for_update(of=works)
     chosen = given_parameters(dialect, [(work_id,) for work_id in sorted(set(work_ids))], 1)
-    return {row[0]: kept(row) for row in connection.execute(statement, chosen)}
+    # All at once: an iteration fetches each row for itself.
+    return {row[0]: kept(row) for row in connection.execute(statement, chosen).all()}
 
 
 def stored(connection: Connection, work_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
     """Return document and attempt offset of works, by id."""
     dialect = connection.dialect.name
     chosen = given_parameters(dialect, [(work_id,) for work_id in work_ids], 1)
-    rows = connection.execute(_stored(dialect), chosen)
+    rows = connection.execute(_stored(dialect), chosen).all()
     return {work_id: (document, offset) for work_id, document, offset in rows}
 
 
