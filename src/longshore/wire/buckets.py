@@ -21,11 +21,17 @@ TIMEOUT_MAX_S: Final = 72 * 3600
 """Longest time limit of a work, in seconds."""
 RETRIES_MAX: Final = 5
 """Most attempts that the retry of a failed work may use."""
+ATTEMPT_MAX: Final = 1_000_000_000
+"""Highest number of an attempt; the published client has no bound, and databases have."""
+START_MAX_S: Final = 100_000_000_000
+"""Furthest from 1970 that an attempt may have begun, in seconds: some 3,000 years."""
 
 Pipeline = Annotated[
     str, Meta(min_length=1, max_length=PIPELINE_CHARACTERS, pattern=r"\A(?:[^\W_]|-)+\Z")
 ]
 """Name of a bucket: letters and digits of any script, and hyphens."""
+Name = Annotated[str, Meta(pattern=r"\A[^\x00]*\Z")]
+"""Text without the character NUL, which no database can look for."""
 Status = Literal["created", "queued", "running", "success", "failure"]
 Keeping = Literal["bypass", "copy", "delete", "move"]
 """What becomes of the files of a work that is done."""
@@ -88,22 +94,22 @@ class WorkPayload(Struct, kw_only=True, forbid_unknown_fields=True):
     parameters: dict[str, Any] | None = None
     command: list[str] | None = None
     results: dict[str, Any] | None = None
-    products: list[str] | None = None
+    products: list[Name] | None = None
     """Names or paths of data files that the work made."""
-    plots: list[str] | None = None
+    plots: list[Name] | None = None
     """Names or paths of pictures that the work made."""
     tags: list[str] | None = None
     event: list[int] | None = None
     """Numbers of what the work is about."""
-    id: str | None = None
+    id: Name | None = None
     """Given by the server."""
     creation: float | None = None
     """When it was made; the maker's clock."""
-    start: float | None = None
+    start: Annotated[float, Meta(ge=-START_MAX_S, le=START_MAX_S)] | None = None
     """When the present attempt began; the server's clock."""
     stop: float | None = None
     """When the work was done; the worker's clock."""
-    attempt: Annotated[int, Meta(ge=0)] = 0
+    attempt: Annotated[int, Meta(ge=0, le=ATTEMPT_MAX)] = 0
     """Counted up by each withdrawal; with `start` the fence of an update."""
     status: Status = "created"
     timeout: Annotated[int, Meta(ge=1, le=TIMEOUT_MAX_S)] = 3600
@@ -198,6 +204,8 @@ def _refused(document: Mapping[str, Any], error: msgspec.ValidationError) -> Inv
     name = place.rstrip("`")
     if name == "pipeline" and "matching regex" in problem:
         problem = "it may hold letters, digits and hyphens only"
+    elif "matching regex" in problem:
+        problem = "it holds the character NUL"
     elif problem.startswith("Object missing required field"):
         problem, name = "it is missing", problem.partition("`")[2].rstrip("`")
     known = isinstance(document.get("id"), str)

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from longshore.wire.buckets import Name
+
 # A union of Raw and None accepts only null, so that the absent result has to be a Raw as well.
 NO_RESULT = msgspec.Raw(b"null")
 
@@ -242,8 +244,8 @@ class FunctionResult(msgspec.Struct, frozen=True, kw_only=True):
 
     results: msgspec.Raw = NO_RESULT
     """JSON object, or null."""
-    products: list[str] | None = None
-    plots: list[str] | None = None
+    products: list[Name] | None = None
+    plots: list[Name] | None = None
     artifacts: list[StoredFile] = []
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -123,7 +122,6 @@ def _checked(name: str, value: Any) -> Any:
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
-        or not math.isfinite(value)
         or not 0 <= value <= limits.PAUSE_MAX_S
     ):
         null = "" if name == "retry_pause_s" else ", or null for ever"

@@ -275,7 +275,9 @@ def _prepare(connection: Connection, accepted: Sequence[Accepted]) -> None:
                 values["started_us"] = started_us
             begun_us = values.get("started_us", work.started_us)
             if begun_us is not None and ("started_us" in values or "timeout_s" in values):
-                values["lease_until_us"] = begun_us + to_us(after.timeout + GRACE_S)
+                # By our clock: a start that is still to come must not lengthen the lease.
+                from_us = min(begun_us, now_us(connection))
+                values["lease_until_us"] = from_us + to_us(after.timeout + GRACE_S)
         if values:
             amendments.append(Amendment(work_id=work.work_id, **values))
     works.amend(connection, amendments)

@@ -201,12 +201,14 @@ def hand_back(connection: Connection, leases: Sequence[Lease], *, holder: str) -
 
 
 def _queue_ids(connection: Connection, organisation_id: str, names: set[str]) -> list[int]:
+    # No bucket has the character NUL in its name, and no PostgreSQL takes it.
+    usable = sorted(name for name in names if "\0" not in name)
     rows = connection.execute(
         select(queues_table.c.id)
         .where(
             queues_table.c.organisation_id == organisation_id,
             queues_table.c.surface == SURFACE,
-            queues_table.c.name.in_(sorted(names)),
+            queues_table.c.name.in_(usable),
         )
         .order_by(queues_table.c.id)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
@@ -131,6 +132,8 @@ async def withdraw(
     most = 1 if limit is None else limit
     if not 1 <= most <= limits.CLAIM_WORKS:
         raise InvalidRequest(f"limit is {most}; withdraw 1 to {limits.CLAIM_WORKS} at once.")
+    if math.isnan(wait_s):
+        raise InvalidRequest("wait_s is no number; give the seconds to wait for works.")
     if lease_s is not None and not 0 < lease_s <= limits.LEASE_S:
         raise InvalidRequest(f"lease_s is {lease_s}; give up to {limits.LEASE_S:.0f} seconds.")
     data = await body.raw_body(request, limit_bytes=limits.JSON_BODY_BYTES)
