@@ -7,6 +7,8 @@ uses is partial: a million finished works do not slow either.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -31,8 +33,10 @@ from longshore.engine.states import Reason, State
 from longshore.storage.schema import Identity64, metadata
 
 
-def _one_of(values: type[State] | type[Reason]) -> str:
-    return ", ".join(f"'{value}'" for value in values)
+def _is_one_of(column: str, values: Iterable[str]) -> str:
+    # Written out: SQLite makes a table of the values of IN each time it checks a row, which took
+    # half of the time of storing one.
+    return " OR ".join(f"{column} = '{value}'" for value in values)
 
 
 queues = Table(
@@ -79,11 +83,12 @@ works = Table(
     Column("finished_us", BigInteger),
     Column("concurrency_key", Text),
     Column("unique_key", Text),
-    CheckConstraint(f"state IN ({_one_of(State)})", name="state"),
-    CheckConstraint(f"reason IN ({_one_of(Reason)})", name="reason"),
+    CheckConstraint(_is_one_of("state", State), name="state"),
+    CheckConstraint(_is_one_of("reason", Reason), name="reason"),
     CheckConstraint("(state = 'running') = (lease_until_us IS NOT NULL)", name="lease"),
     CheckConstraint(
-        "(state IN ('success', 'failure', 'cancelled')) = (finished_us IS NOT NULL)", name="finished"
+        f"({_is_one_of('state', ('success', 'failure', 'cancelled'))}) = (finished_us IS NOT NULL)",
+        name="finished",
     ),
     CheckConstraint("retry_us IS NULL OR state = 'failure'", name="retry"),
     CheckConstraint("attempt >= 0 AND attempts_max >= 1", name="attempts"),

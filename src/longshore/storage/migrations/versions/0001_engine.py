@@ -150,16 +150,17 @@ def upgrade() -> None:
             "(state = 'running') = (lease_until_us IS NOT NULL)", name=op.f("ck_works_lease")
         ),
         sa.CheckConstraint(
-            "(state IN ('success', 'failure', 'cancelled')) = (finished_us IS NOT NULL)",
+            "(state = 'success' OR state = 'failure' OR state = 'cancelled') = (finished_us IS NOT NULL)",
             name=op.f("ck_works_finished"),
         ),
+        # Written out: SQLite makes a table of the values of IN each time it checks a row.
         sa.CheckConstraint(
-            "reason IN ('submitted', 'blocked', 'delayed', 'released', 'dependency_failed', 'claimed', 'done', 'failed', 'timed_out', 'rejected', 'lease_expired', 'worker_lost', 'handed_back', 'retried', 'cancel_requested', 'cancel_confirmed', 'cancelled', 'reopened')",
+            "reason = 'submitted' OR reason = 'blocked' OR reason = 'delayed' OR reason = 'released' OR reason = 'dependency_failed' OR reason = 'claimed' OR reason = 'done' OR reason = 'failed' OR reason = 'timed_out' OR reason = 'rejected' OR reason = 'lease_expired' OR reason = 'worker_lost' OR reason = 'handed_back' OR reason = 'retried' OR reason = 'cancel_requested' OR reason = 'cancel_confirmed' OR reason = 'cancelled' OR reason = 'reopened'",
             name=op.f("ck_works_reason"),
         ),
         sa.CheckConstraint("retry_us IS NULL OR state = 'failure'", name=op.f("ck_works_retry")),
         sa.CheckConstraint(
-            "state IN ('waiting', 'queued', 'running', 'success', 'failure', 'cancelled')",
+            "state = 'waiting' OR state = 'queued' OR state = 'running' OR state = 'success' OR state = 'failure' OR state = 'cancelled'",
             name=op.f("ck_works_state"),
         ),
         sa.CheckConstraint("attempt >= 0 AND attempts_max >= 1", name=op.f("ck_works_attempts")),
