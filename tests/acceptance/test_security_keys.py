@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import secrets
 import statistics
 import time
@@ -16,12 +17,14 @@ from longshore.access import keys, organisations
 from longshore.access.roles import Role
 from longshore.errors import Unauthenticated
 from longshore.storage import Database
+from tests.acceptance import raw
 from tests.acceptance.api import User
 from tests.acceptance.conftest import Harbour
 from tests.acceptance.harness import Server
 from tests.acceptance.operations import OPEN, guarded, operations
 
 SAMPLES = 250
+WORK = {"pipeline": "guarded", "site": "local", "user": "ann"}
 
 
 def _key(user: User, role: str) -> str:
@@ -60,6 +63,28 @@ def test_every_operation_but_the_open_ones_asks_for_a_key(
                 assert (told["status"], bool(told["detail"])) == (401, True), operation
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_no_spelling_of_a_busy_path_is_a_way_around_the_key(
+    server: Server, user: User, method: str
+) -> None:
+    (work_id,) = user.post("/buckets/work?return_ids=True", [WORK])
+    before = user.get("/buckets/status")
+    spellings = (
+        "/buckets/work", "//buckets/work", "/buckets//work", "/buckets/work/", "/buckets/./work",
+        "/x/../buckets/work", "/buckets/%77ork", "/Buckets/Work", "/buckets/work;x", "/buckets/work?",
+        "/buckets/work/withdraw", "//buckets/work/withdraw", "/buckets/work/withdraw?limit=1",
+        "/buckets/work/withdraw?limit=01", "/buckets/work/withdraw?wait_s=x", "/results/results",
+        "/buckets%2Fwork", f"/buckets/work?ids={work_id}", "/buckets/version/../work",
+    )  # fmt: skip
+    bodies = [b"", json.dumps([WORK]).encode(), json.dumps({"pipeline": "guarded"}).encode()]
+    for target in spellings:
+        for body in bodies:
+            answer = raw.ask(server, method, target, body)
+            assert answer.status in (401, 404, 405), f"{method} {target} -> {answer.status}"
+            assert work_id.encode() not in answer.body
+    assert user.get("/buckets/status") == before
+
+
 def test_the_open_operations_answer_without_a_key_and_tell_nothing_of_the_data(
     server: Server, user: User
 ) -> None:
@@ -83,7 +108,16 @@ def test_a_viewer_can_change_nothing(server: Server, user: User) -> None:
     batch_id = user.batch_of({"a.txt": b"text"})
     viewer = User(server.url, _key(user, "viewer"))
     # Ids of real things, so that nothing is refused only because it is not there.
-    real = {"batch_id": str(batch_id), "filename": "a.txt", "name": "a.txt"}
+    (work_id,) = user.post("/buckets/work?return_ids=True", [WORK])
+    url = {"url": "https://example.com/"}
+    hook = user.ask("POST", "/buckets/webhooks", json=url, expect=(201,)).json()
+    real = {
+        "batch_id": str(batch_id),
+        "filename": "a.txt",
+        "name": "a.txt",
+        "pipeline": WORK["pipeline"],
+        "webhook_id": hook["id"],
+    }
     asked = 0
     for operation in guarded(server):
         if not operation.changes:
@@ -91,7 +125,9 @@ def test_a_viewer_can_change_nothing(server: Server, user: User) -> None:
         answer = viewer.http.request(operation.method, operation.url(real), json={})
         assert answer.status_code == 403, f"{operation} -> {answer.status_code} {answer.text}"
         asked += 1
-    assert asked > 10
+    assert asked > 20
+    assert viewer.post("/buckets/view", {"query": {"id": work_id}})[0]["status"] == "queued"
+    assert viewer.post("/buckets/count", {"query": {"id": work_id}}) == 1
     viewer.close()
     assert user.get(f"/api/v2/batches/{batch_id}/files")["nodes"][0]["name"] == "a.txt"
     assert not any(key["revoked"] for key in user.get("/longshore/v1/keys")["keys"])
@@ -107,13 +143,26 @@ def test_each_role_reaches_as_far_as_it_says_and_no_further(server: Server, user
             {"name": "w", "slots": 1, "apps": [], "incarnation": "x"},
         ),
         "admin": ("GET", "/longshore/v1/keys", None),
+        "view": ("POST", "/buckets/view", {}),
+        "deposit": ("POST", "/buckets/work", []),
+        "withdraw": ("POST", "/buckets/work/withdraw", {"pipeline": "none"}),
+        "update": ("PUT", "/buckets/work", []),
+        "audit": ("GET", "/buckets/audit/expired", None),
+        "archive": ("POST", "/results/results", []),
+        "act": ("POST", "/buckets/actions", {"action": "retry", "ids": []}),
+        "remove": ("DELETE", "/results/results", None),
+        "configure": ("PUT", "/buckets/settings/none", {}),
+        "hooks": ("GET", "/buckets/webhooks", None),
     }
+    look = {"read", "view"}
+    report = {"deposit", "withdraw", "update", "audit", "archive"}
+    operate = look | report | {"operate", "act", "remove"}
     allowed = {
-        "viewer": {"read"},
-        "operator": {"read", "operate"},
-        "developer": {"read", "operate"},
-        "worker": {"read", "work"},
-        "admin": {"read", "operate", "work", "admin"},
+        "viewer": look,
+        "operator": operate,
+        "developer": operate | {"configure"},
+        "worker": look | report | {"work"},
+        "admin": set(attempts),
     }
     for role, may in allowed.items():
         client = User(server.url, _key(user, role))
