@@ -11,6 +11,7 @@ import secrets
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -227,10 +228,13 @@ class User(Patient):
 class Holder(Patient):
     """A worker that speaks the worker's protocol from the test, one message at a time."""
 
-    def __init__(self, server: Server, *apps: str, name: str = "holder") -> None:
+    def __init__(
+        self, server: Server, *apps: str, buckets: Sequence[str] = (), name: str = "holder"
+    ) -> None:
         super().__init__(server.url, server.worker_key)
         self.name = name
-        self.apps = apps or ("Echo",)
+        self.apps = apps if apps or buckets else ("Echo",)
+        self.buckets = buckets
         self.worker_id = ""
         self.queues: list[int] = []
         self.lease_s = 0.0
@@ -247,7 +251,13 @@ class Holder(Patient):
         ]
         answer = self.post(
             "register",
-            {"name": self.name, "slots": 8, "apps": offers, "incarnation": self._incarnation},
+            {
+                "name": self.name,
+                "slots": 8,
+                "apps": offers,
+                "buckets": [{"name": bucket} for bucket in self.buckets],
+                "incarnation": self._incarnation,
+            },
         )
         self.worker_id, self.queues = answer["worker_id"], answer["queues"]
         self.lease_s = answer["lease_s"]

@@ -52,9 +52,9 @@ class Harbour:
         self.clients.append(user)
         return user
 
-    def holder(self, server: Server, *apps: str, name: str = "holder") -> Holder:
+    def holder(self, server: Server, *apps: str, **options: Any) -> Holder:
         """Return a registered worker that the test plays itself."""
-        holder = Holder(server, *apps, name=name)
+        holder = Holder(server, *apps, **options)
         self.clients.append(holder)
         holder.register()
         return holder
