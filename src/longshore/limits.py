@@ -154,10 +154,10 @@ QUERY_DEPTH: Final = 6
 """Deepest nesting of objects in a filter of bucket works."""
 
 QUERY_TERMS: Final = 100
-"""Most tests, logical operators and compared fields in one filter."""
+"""Most tests, logical operators and parts of compared objects and arrays in one filter."""
 
 QUERY_VALUES: Final = 10_000
-"""Most values in all lists and objects that one filter compares with."""
+"""Most values in all lists of $in and $nin in one filter."""
 
 QUERY_BYTES: Final = 512 * 1024
 """Longest filter, as JSON in UTF-8."""
@@ -165,8 +165,8 @@ QUERY_BYTES: Final = 512 * 1024
 QUERY_PATH_STEPS: Final = 10
 """Most names in one dotted path of a filter, a projection or a sort."""
 
-QUERY_PATH_POSITIONS: Final = 3
-"""Most numbers in one dotted path of a filter."""
+QUERY_STEPS: Final = 200
+"""Most names in all dotted paths of one filter together."""
 
 SORT_FIELDS: Final = 8
 """Most fields that one listing is sorted by."""

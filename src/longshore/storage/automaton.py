@@ -25,7 +25,9 @@ def matches(source: str, options: str, text: bytes | None) -> bool:
     """
     if text is None:
         return False
-    return _automaton(source, options).found_in(text.decode("utf-8", "replace"))
+    # Four bytes are the longest character; what is cut in the middle is beyond the limit.
+    start = text[: 4 * REGEX_TEXT_CHARACTERS].decode("utf-8", "replace")
+    return _automaton(source, options).found_in(start)
 
 
 @functools.lru_cache(maxsize=256)

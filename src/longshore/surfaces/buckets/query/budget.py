@@ -12,8 +12,8 @@ from longshore.limits import (
     NAME_CHARACTERS,
     QUERY_BYTES,
     QUERY_DEPTH,
-    QUERY_PATH_POSITIONS,
     QUERY_PATH_STEPS,
+    QUERY_STEPS,
     QUERY_TERMS,
     QUERY_VALUES,
 )
@@ -28,6 +28,7 @@ class Budget:
         """Start a count."""
         self._terms = 0
         self._values = 0
+        self._steps = 0
 
     def term(self, place: str) -> None:
         """Count one test, logical operator or operand."""
@@ -55,6 +56,16 @@ class Budget:
                 "inner field by a dotted path, and join conditions without nesting them."
             )
 
+    def path(self, steps: tuple[str, ...], place: str) -> tuple[str, ...]:
+        """Count the names of a path and return it."""
+        self._steps += len(steps)
+        if self._steps > QUERY_STEPS:
+            raise TooLarge(
+                f"The filter's paths have more than {QUERY_STEPS} names together (the first one "
+                f"too many is at {place}). Ask several times with a part of the conditions."
+            )
+        return steps
+
     def literal(self, value: Any, place: str, depth: int) -> Any:
         """Return a JSON value that a field is compared with, after a look at all of it."""
         self.value(place)
@@ -69,10 +80,13 @@ class Budget:
                             "stands directly under the name of a field",
                         )
                     checked_text(key, place)
+                    # Each part of an object or an array is a comparison of its own.
+                    self.term(f"{place}.{key}")
                     self.literal(inner, f"{place}.{key}", depth + 1)
             case list():
                 self.depth(depth, place)
                 for index, inner in enumerate(value):
+                    self.term(f"{place}[{index}]")
                     self.literal(inner, f"{place}[{index}]", depth + 1)
             case _:
                 scalar(value, place)
@@ -150,11 +164,6 @@ def path_of(name: str, place: str, subject: str = "filter") -> tuple[str, ...]:
             f"{QUERY_PATH_STEPS} names and {NAME_CHARACTERS} characters are allowed. Ask for a "
             "field that lies less deep."
         )
-    if sum(step.isascii() and step.isdigit() for step in steps) > QUERY_PATH_POSITIONS:
-        raise TooLarge(
-            f"The path {name!r} has more than {QUERY_PATH_POSITIONS} numbers, each of which may be "
-            "a position or a name. Ask for a field that lies less deep."
-        )
     if any(step.startswith("$") for step in steps):
         refuse(
             place,
@@ -162,6 +171,11 @@ def path_of(name: str, place: str, subject: str = "filter") -> tuple[str, ...]:
             subject,
         )
     return steps
+
+
+def is_position(step: str) -> bool:
+    """Return whether a step of a path may be a position in an array."""
+    return step.isascii() and step.isdigit()
 
 
 def entries(value: Any, place: str, what: str, subject: str = "filter") -> Mapping[str, Any]:

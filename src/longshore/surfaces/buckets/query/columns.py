@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -28,6 +28,9 @@ from longshore.surfaces.buckets.query.nodes import (
 )
 from longshore.surfaces.buckets.query.tree import Matches, OrderOperator
 
+LISTED: Final = 50
+"""How many values may be bound one by one; statements with more are slow to make."""
+
 
 class ColumnNode(Plain):
     """A text or a number in a column; NULL stands for null."""
@@ -48,9 +51,11 @@ class ColumnNode(Plain):
 
     def one_of(self, values: list[Any]) -> ColumnElement[bool]:
         held = [each for each in values if self._holds(each)]
-        found = [self._value.is_(None)] if None in values else []
-        if held:
-            found.append(self._value.in_([_bound(each) for each in held]))
+        found: list[ColumnElement[bool]] = [self._value.is_(None)] if None in values else []
+        if self._kind == "text" and len(held) > LISTED:
+            found.append(self._dialect.listed(self._value, held))
+        elif held:
+            found.append(self._value.in_(held))
         return or_(false(), *found)
 
     def ordered(

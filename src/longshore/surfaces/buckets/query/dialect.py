@@ -4,24 +4,47 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import ColumnElement, literal_column, select
+from sqlalchemy import ColumnElement, FromClause, Select, exists, literal_column, select
 
 from longshore.surfaces.buckets.query.nodes import Node
 from longshore.surfaces.buckets.query.tree import Matches
-
-T = TypeVar("T")
 
 
 class Dialect(ABC):
     """One database's way of doing it."""
 
+    def holds(
+        self, document: ColumnElement[str], ask: Callable[[Node], ColumnElement[bool]]
+    ) -> ColumnElement[bool]:
+        """Return whether what `ask` says of a document holds."""
+        table = self._read_once(document)
+        found: Select[Any] = select(literal_column("1")).select_from(table)
+        # As a condition of its own, of which SQLite looks at no more than it has to.
+        return exists(found.where(ask(self.root(table.c.document))).correlate_except(table))
+
+    def told(
+        self, document: ColumnElement[str], ask: Callable[[Node], ColumnElement[Any]]
+    ) -> ColumnElement[Any]:
+        """Return what `ask` says of a document."""
+        table = self._read_once(document)
+        said = select(ask(self.root(table.c.document))).select_from(table)
+        return said.correlate_except(table).scalar_subquery()
+
+    def _read_once(self, document: ColumnElement[str]) -> FromClause:
+        # The OFFSET keeps both planners from reading the document again wherever it is looked at.
+        read = select(self.readable(document).label("document"))
+        once = read.limit(literal_column("1")).offset(literal_column("0"))
+        return once.correlate_except().subquery()
+
     @abstractmethod
-    def about(
-        self, document: ColumnElement[str], ask: Callable[[Node], ColumnElement[T]]
-    ) -> ColumnElement[T]:
-        """Return what `ask` says of a document; its text is made readable once."""
+    def readable(self, document: ColumnElement[str]) -> ColumnElement[Any]:
+        """Return a document so that the database can look into it, whatever it holds."""
+
+    @abstractmethod
+    def root(self, readable: ColumnElement[Any]) -> Node:
+        """Return the node of a whole readable document."""
 
     @abstractmethod
     def matched(self, text: ColumnElement[Any], test: Matches) -> ColumnElement[bool]:
@@ -32,24 +55,13 @@ class Dialect(ABC):
         """Return the number of a column so that it can be compared with one of a document."""
 
     @abstractmethod
+    def listed(self, text: ColumnElement[Any], values: list[str]) -> ColumnElement[bool]:
+        """Return whether the text of a column is in a long list, which is bound as one value."""
+
+    @abstractmethod
     def by_code_point(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return the text of a column so that it is ordered by code points."""
 
     @abstractmethod
     def number(self, value: int | float) -> ColumnElement[Any]:
         """Return a number of the filter so that it can be compared with one of a document."""
-
-
-def once(
-    value: ColumnElement[Any], ask: Callable[[ColumnElement[Any]], ColumnElement[T]]
-) -> ColumnElement[T]:
-    """Return what `ask` says of a value, however often it looks at it, computed only once.
-
-    The OFFSET keeps both planners from putting the expression itself wherever it is looked at.
-    """
-    computed = (
-        select(value.label("document")).limit(literal_column("1")).offset(literal_column("0"))
-    )
-    table = computed.correlate_except().subquery()
-    said = select(ask(table.c.document)).select_from(table)
-    return said.correlate_except(table).scalar_subquery()

@@ -82,7 +82,7 @@ def _operand(value: Any, place: str, budget: Budget) -> Operand:
                 f"the variable {value!r} is not supported; name a field as in '$attempt', or write "
                 "{'$literal': ...} for a text that starts with $",
             )
-        return FieldValue(path_of(value[1:], place))
+        return FieldValue(budget.path(path_of(value[1:], place), place))
     return Constant(scalar(value, place))
 
 

@@ -7,6 +7,7 @@ true, so whoever negates one writes `negated`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Select,
+    and_,
     case,
     exists,
     false,
@@ -49,16 +51,25 @@ RANK_BOOLEAN: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A table of values, one of which is `node`, that are looked at where `condition` holds."""
+    """Tables of which each row has a value, `node`, where `condition` holds."""
 
-    table: FromClause
+    tables: tuple[FromClause, ...]
     node: Node
     condition: ColumnElement[bool]
 
-    def any(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:
-        """Return whether a row fulfils `condition`."""
-        found: Select[Any] = select(literal_column("1")).select_from(self.table)
-        return exists(found.where(self.condition, condition).correlate_except(self.table))
+
+def any_row(rows: Sequence[Rows], condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return whether `condition` holds for a row of the last of `rows`, each made from the one before.
+
+    They are joined, not nested, and the part that may be deep comes first: SQLite parses a
+    statement up to a depth of 100 symbols only. It looks at that part last all the same.
+    """
+    if not rows:
+        return condition
+    tables = [table for each in rows for table in each.tables]
+    found: Select[Any] = select(literal_column("1")).select_from(*tables)
+    conditions = [each.condition for each in rows]
+    return exists(found.where(condition, *conditions).correlate_except(*tables))
 
 
 class Node(ABC):
@@ -69,8 +80,16 @@ class Node(ABC):
         """Return whether the value is an array, or None when it never is."""
 
     @abstractmethod
+    def is_no_array(self) -> ColumnElement[bool]:
+        """Return whether the value is no array or there is none; never NULL."""
+
+    @abstractmethod
     def child(self, name: str) -> Node:
         """Return what the field `name` of this object is; nothing where this is no object."""
+
+    def leads_to(self, name: str) -> bool:
+        """Return whether `child` makes a longer path only, and no expression within another."""
+        return True
 
     @abstractmethod
     def at(self, position: int) -> Node:
@@ -81,8 +100,16 @@ class Node(ABC):
         """Return the elements of this array, for who has made sure that it is one."""
 
     @abstractmethod
-    def spread(self) -> Rows:
-        """Return the objects in this array, or this value alone where it is no array."""
+    def step(self, name: str) -> Rows:
+        """Return what a step of a path leads to: a field of this, or of each object in this array."""
+
+    @abstractmethod
+    def step_to(self, position: int, name: str) -> Rows:
+        """Return what a number in a path leads to.
+
+        In an array, that is the element at `position`, and the fields `name` of objects in it that
+        have one; in anything else, the field `name`.
+        """
 
     @abstractmethod
     def present(self) -> ColumnElement[bool]:
@@ -163,10 +190,8 @@ class Node(ABC):
         if array is None or isinstance(test, Present | Size):
             return self.own(test)
         rows = self.elements()
-        found = rows.any(rows.node.own(test))
-        if may_be_array(test):
-            found = or_(self.own(test), found)
-        return case((array, found), else_=self.own(test))
+        # An array fails every test of a scalar by itself, so nothing asks twice in vain.
+        return or_(and_(array, any_row([rows], rows.node.own(test))), self.own(test))
 
 
 class Plain(Node):
@@ -174,6 +199,9 @@ class Plain(Node):
 
     def is_array(self) -> None:
         return None
+
+    def is_no_array(self) -> ColumnElement[bool]:
+        return true()
 
     def is_object(self) -> ColumnElement[bool]:
         return false()
@@ -187,8 +215,11 @@ class Plain(Node):
     def elements(self) -> Rows:
         raise AssertionError("only arrays have elements")
 
-    def spread(self) -> Rows:
-        raise AssertionError("only what may be an array is spread")
+    def step(self, name: str) -> Rows:
+        raise AssertionError("a path goes on from what may be an array")
+
+    def step_to(self, position: int, name: str) -> Rows:
+        raise AssertionError("a path goes on from what may be an array")
 
     def has_size(self, count: int) -> ColumnElement[bool]:
         return false()
@@ -227,18 +258,8 @@ MISSING: Final = Missing()
 
 def negated(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """Return whether a condition does not hold; what is NULL does not hold either."""
-    return condition.is_not(true())
-
-
-def may_be_array(test: Test) -> bool:
-    """Return whether an array as a whole can pass a simple test."""
-    match test:
-        case Equal(value):
-            return isinstance(value, list)
-        case Member(values):
-            return any(isinstance(value, list) for value in values)
-        case _:
-            return False
+    # With IS NOT TRUE, SQLite would look at all parts of the condition even when one is enough.
+    return case((condition, false()), else_=true())
 
 
 def ordered_as(

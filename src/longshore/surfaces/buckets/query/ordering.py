@@ -99,7 +99,7 @@ def _by_document(
                 node = node.child(step)
             return _keys(node, descends=descends)[which]
 
-        return dialect.about(fields.document, ask)
+        return dialect.told(fields.document, ask)
 
     keys = [key(which) for which in range(3)]
     return [each.desc() if descends else each.asc() for each in keys]
@@ -121,10 +121,10 @@ def _best(node: Node, *, descends: bool) -> list[ColumnElement[Any]]:
     order = [key.desc() if descends else key.asc() for key in keys]
     rank, *others = (
         select(key)
-        .select_from(rows.table)
+        .select_from(*rows.tables)
         .order_by(*order)
         .limit(literal_column("1"))
-        .correlate_except(rows.table)
+        .correlate_except(*rows.tables)
         .scalar_subquery()
         for key in keys
     )

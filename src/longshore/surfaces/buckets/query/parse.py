@@ -74,12 +74,12 @@ def pipelines_of(wanted: Filter) -> set[str] | None:
     for part in conjuncts(wanted.condition):
         match part:
             case Field(("pipeline",), Equal(value)):
-                names = {value}
+                values: tuple[Any, ...] = (value,)
             case Field(("pipeline",), Member(values)):
-                names = {value for value in values if isinstance(value, str)}
+                pass
             case _:
                 continue
-        names = {name for name in names if isinstance(name, str)}
+        names = {value for value in values if isinstance(value, str)}
         found = names if found is None else found & names
     return found
 
@@ -115,7 +115,11 @@ class _Reader:
             elif key.startswith("$"):
                 refuse(here, self._misplaced(key))
             else:
-                parts.append(self._field(path_of(key, here), wanted, here, depth + 1))
+                parts.append(
+                    self._field(
+                        self._budget.path(path_of(key, here), here), wanted, here, depth + 1
+                    )
+                )
         return parts[0] if len(parts) == 1 else And(tuple(parts))
 
     def _logical(
@@ -211,6 +215,8 @@ class _Reader:
                     for index, each in enumerate(values)
                 )
             )
+        for index in range(len(values)):
+            self._budget.term(f"{place}[{index}]")
         literals = self._literals(values, place, depth)
         return And(tuple(Field(path, Equal(each)) for each in literals))
 

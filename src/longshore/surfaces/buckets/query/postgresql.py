@@ -8,10 +8,11 @@ order them by the collation of the database.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from functools import cache, cached_property
 from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     ColumnElement,
     Integer,
@@ -26,13 +27,14 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    not_,
     or_,
     true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from longshore.limits import REGEX_TEXT_CHARACTERS
-from longshore.surfaces.buckets.query.dialect import Dialect, T, once
+from longshore.surfaces.buckets.query.dialect import Dialect
 from longshore.surfaces.buckets.query.nodes import (
     RANK_ARRAY,
     RANK_BOOLEAN,
@@ -70,13 +72,27 @@ class JsonbNode(Node):
     def __init__(self, value: ColumnElement[Any]) -> None:
         """Take the expression; NULL means that nothing is there."""
         self.value = value
-        self.kind = func.jsonb_typeof(value)
 
-    def is_array(self) -> ColumnElement[bool]:
+    @cached_property
+    def kind(self) -> ColumnElement[Any]:
+        return func.jsonb_typeof(self.value)
+
+    @cached_property
+    def _is_array(self) -> ColumnElement[bool]:
         return self.kind == _word("array")
 
-    def is_object(self) -> ColumnElement[bool]:
+    @cached_property
+    def _is_object(self) -> ColumnElement[bool]:
         return self.kind == _word("object")
+
+    def is_array(self) -> ColumnElement[bool]:
+        return self._is_array
+
+    def is_no_array(self) -> ColumnElement[bool]:
+        return self.kind.is_distinct_from(_word("array"))
+
+    def is_object(self) -> ColumnElement[bool]:
+        return self._is_object
 
     def child(self, name: str) -> Node:
         return JsonbNode(self.value.op("->")(literal(storable(name), Text)))
@@ -87,12 +103,28 @@ class JsonbNode(Node):
     def elements(self) -> Rows:
         # An array whatever the planner makes of conditions around it: all else is an error.
         table = _each(case((self.is_array(), self.value), else_=_word("[]")))
-        return Rows(table, JsonbNode(table.c.value), true())
+        return Rows((table,), JsonbNode(table.c.value), true())
 
-    def spread(self) -> Rows:
-        table = _each(case((self.is_array(), self.value), else_=func.jsonb_build_array(self.value)))
+    def step(self, name: str) -> Rows:
+        table = _each(self._spread())
         node = JsonbNode(table.c.value)
-        return Rows(table, node, or_(node.is_object(), self.kind.is_distinct_from(_word("array"))))
+        return Rows((table,), node.child(name), or_(node.is_object(), self.is_no_array()))
+
+    def step_to(self, position: int, name: str) -> Rows:
+        # Each element stands in two rows: for itself, and for the field in it.
+        table, rows = _each(self._spread()), _each(_word("[true,false]"))
+        itself = rows.c.value == _bound(True)
+        field = JsonbNode(table.c.value).child(name)
+        assert isinstance(field, JsonbNode)
+        is_placed = table.c.place == literal(position + 1, BigInteger)
+        placed = and_(itself, self.is_array(), is_placed)
+        named = and_(not_(itself), or_(field.present(), self.is_no_array()))
+        reached = JsonbNode(case((itself, table.c.value), else_=field.value))
+        return Rows((table, rows), reached, or_(placed, named))
+
+    def _spread(self) -> ColumnElement[Any]:
+        """Return this array, or an array of this alone."""
+        return case((self.is_array(), self.value), else_=func.jsonb_build_array(self.value))
 
     def present(self) -> ColumnElement[bool]:
         return self.value.is_not(None)
@@ -147,17 +179,13 @@ class JsonbNode(Node):
 class PostgreSQLDialect(Dialect):
     """How documents are looked at in PostgreSQL."""
 
-    def about(
-        self, document: ColumnElement[str], ask: Callable[[Node], ColumnElement[T]]
-    ) -> ColumnElement[T]:
-        readable = case(
-            (
-                document.regexp_match("\\\\u(0000|[dD][89a-fA-F])"),
-                func.regexp_replace(unescaped(document), _HALF_PAIR, "\\ufffd", "g"),
-            ),
-            else_=document,
-        )
-        return once(cast(readable, JSONB), lambda value: ask(JsonbNode(value)))
+    def readable(self, document: ColumnElement[str]) -> ColumnElement[Any]:
+        is_odd = document.regexp_match("\\\\u(0000|[dD][89a-fA-F])")
+        mended = func.regexp_replace(unescaped(document), _HALF_PAIR, "\\ufffd", "g")
+        return cast(case((is_odd, mended), else_=document), JSONB)
+
+    def root(self, readable: ColumnElement[Any]) -> Node:
+        return JsonbNode(readable)
 
     def matched(self, text: ColumnElement[Any], test: Matches) -> ColumnElement[bool]:
         return _matched(_by_code_point(text), test)
@@ -170,12 +198,18 @@ class PostgreSQLDialect(Dialect):
     def number(self, value: int | float) -> ColumnElement[Any]:
         return cast(literal(repr(value), Text), Numeric)
 
+    def listed(self, text: ColumnElement[Any], values: list[str]) -> ColumnElement[bool]:
+        return text == any_(literal(values, ARRAY(Text)))
+
     def by_code_point(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
         return _by_code_point(text)
 
 
 def _each(array: ColumnElement[Any]) -> TableValuedAlias:
-    return func.jsonb_array_elements(array).table_valued(column("value", JSONB))
+    rows = func.jsonb_array_elements(array)
+    return rows.table_valued(
+        column("value", JSONB), with_ordinality="place", joins_implicitly=True
+    ).render_derived()
 
 
 def _by_code_point(text: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -187,6 +221,7 @@ def _matched(text: ColumnElement[Any], test: Matches) -> ColumnElement[bool]:
     return start.op("~", return_type=Boolean())(literal(test.pattern.postgresql(), Text))
 
 
+@cache
 def _word(name: str) -> ColumnElement[Any]:
     """Return a constant of our own; nothing of a filter ever goes this way."""
     return literal_column(f"'{name}'")

@@ -6,8 +6,9 @@ import functools
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, case, false, or_, true
+from sqlalchemy import ColumnElement, and_, false, or_, true
 
+from longshore.surfaces.buckets.query.budget import is_position
 from longshore.surfaces.buckets.query.columns import ColumnNode
 from longshore.surfaces.buckets.query.comparing import (
     Comparable,
@@ -18,7 +19,7 @@ from longshore.surfaces.buckets.query.comparing import (
 )
 from longshore.surfaces.buckets.query.dialect import Dialect
 from longshore.surfaces.buckets.query.fields import Fields
-from longshore.surfaces.buckets.query.nodes import Node, negated
+from longshore.surfaces.buckets.query.nodes import Node, Rows, any_row, negated
 from longshore.surfaces.buckets.query.parse import KEPT_CHARACTERS
 from longshore.surfaces.buckets.query.postgresql import PostgreSQLDialect
 from longshore.surfaces.buckets.query.sqlite import SQLiteDialect
@@ -51,6 +52,8 @@ def condition(wanted: Filter, fields: Fields, dialect: str) -> ColumnElement[boo
 
     It is true or not true (NULL counts as not true) for every document, and never an error. The
     parts of it that are about columns only stand beside the rest, so that indexes serve them.
+    Put it at the top of a WHERE, in a statement or in a subquery of it and no deeper: SQLite
+    parses up to a small depth, most of which the largest filters use.
 
     Args:
         wanted: what `parse` returned.
@@ -75,7 +78,7 @@ def _translated(wanted: Filter, fields: Fields, dialect: str) -> ColumnElement[b
     def inside(root: Node) -> ColumnElement[bool]:
         return and_(true(), *(translator.translate(part, root) for part in by_document))
 
-    return and_(*outside, DIALECTS[dialect].about(fields.document, inside))
+    return and_(*outside, DIALECTS[dialect].holds(fields.document, inside))
 
 
 # Putting the expressions together takes far longer than reading the filter.
@@ -124,48 +127,49 @@ class _Translator:
 
 def _field(node: Node, path: Path, test: Test) -> ColumnElement[bool]:
     """Translate a test of what `path` leads to from a node."""
+    if not all(node.leads_to(name) for name in path):
+        return _through(node, path, test)
     direct = node
-    arrays = []
+    arrays: list[ColumnElement[bool]] = []
+    no_arrays: list[ColumnElement[bool]] = []
     for name in path:
         array = direct.is_array()
         if array is not None:
             arrays.append(array)
+            no_arrays.append(direct.is_no_array())
         direct = direct.child(name)
     if not arrays:
         return _tested(direct, test)
     # Nearly always there is no array on the way, and the path can be followed in one go.
-    return case((or_(*arrays), _through(node, path, test)), else_=_tested(direct, test))
+    return or_(
+        and_(or_(*arrays), _through(node, path, test)), and_(*no_arrays, _tested(direct, test))
+    )
 
 
 def _through(node: Node, path: Path, test: Test) -> ColumnElement[bool]:
     """Translate a test at the end of a path that may lead through arrays."""
-    if not path:
-        return _tested(node, test)
-    name, rest = path[0], path[1:]
-    rows = node.spread()
-    child = rows.node.child(name)
-    if not name.isascii() or not name.isdigit():
-        return rows.any(_through(child, rest, test))
-    # A number is a position in an array, or the name of a field of the objects in it.
-    position = int(name)
-    array = node.is_array()
-    assert array is not None
-    named = rows.any(and_(or_(negated(array), child.present()), _through(child, rest, test)))
-    element = node.at(position)
-    return or_(named, and_(array, element.present(), _through(element, rest, test)))
+    rows: list[Rows] = []
+    for name in path:
+        rows.append(node.step_to(int(name), name) if is_position(name) else node.step(name))
+        node = rows[-1].node
+    if isinstance(test, AnyElement):
+        return _any_element(rows, node, test)
+    return any_row(rows, node.passes(test))
 
 
 def _tested(node: Node, test: Test) -> ColumnElement[bool]:
-    if not isinstance(test, AnyElement):
-        return node.passes(test)
+    return _any_element([], node, test) if isinstance(test, AnyElement) else node.passes(test)
+
+
+def _any_element(before: list[Rows], node: Node, test: AnyElement) -> ColumnElement[bool]:
+    """Translate $elemMatch on a node that the rows `before` lead to."""
     array = node.is_array()
     if array is None:
         return false()
-    rows = node.elements()
-    inner = _element(rows.node, test.condition, objects=test.objects)
-    if test.objects:
-        inner = and_(rows.node.is_object(), inner)
-    return case((array, rows.any(inner)), else_=false())
+    elements = node.elements()
+    inner = _element(elements.node, test.condition, objects=test.objects)
+    wanted = [array, elements.node.is_object(), inner] if test.objects else [array, inner]
+    return any_row([*before, elements], and_(*wanted))
 
 
 def _element(node: Node, part: Condition, *, objects: bool) -> ColumnElement[bool]:
@@ -181,7 +185,7 @@ def _element(node: Node, part: Condition, *, objects: bool) -> ColumnElement[boo
             # The element itself is meant: an array in the array is not looked into.
             return _tested(node, test) if isinstance(test, AnyElement) else node.own(test)
         case Field(path, test):
-            return _field(node.child(path[0]), path[1:], test)
+            return _through(node.child(path[0]), path[1:], test)
         case Compare() | Truth():
             raise AssertionError("$expr stands only at the top of a filter")
 
