@@ -1,8 +1,8 @@
 """Many small requests, one transaction.
 
 A write costs more than what it stores. While one transaction is under way, the requests that
-arrive are gathered and then written together in the next: nobody waits for company, and many
-clients at once cost little more than one.
+arrive are gathered and then written together in the next. Before each, those are let in that have
+arrived already and only wait for their turn in the event loop; nobody waits for time to pass.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ R = TypeVar("R")
 
 MOST: Final = 256
 """Requests that one transaction serves."""
+
+QUIET_ROUNDS: Final = 4
+"""Rounds of the event loop without a newcomer after which all that had arrived are in: a request
+takes a few, from its bytes to here. They take some 20 microseconds when nothing else is to be done."""
 
 Service = Callable[[Connection, Sequence[I]], Sequence[R]]
 
@@ -49,10 +53,19 @@ class Gatherer(Generic[I, R]):
     async def _run(self) -> None:
         try:
             while self._waiting:
+                await self._let_in()
                 batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
                 await self._write(batch)
         finally:
             self._writing = False
+
+    async def _let_in(self) -> None:
+        """Give way to requests that have arrived, as long as they keep coming."""
+        quiet, count = 0, len(self._waiting)
+        while quiet < QUIET_ROUNDS and count < MOST:
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if len(self._waiting) == count else 0
+            count = len(self._waiting)
 
     async def _write(self, batch: list[tuple[I, asyncio.Future[R]]]) -> None:
         try:

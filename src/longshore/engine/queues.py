@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, Select, insert, select, update
+from sqlalchemy import BigInteger, Connection, Row, Select, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from longshore.engine.tables import queues
@@ -58,6 +58,12 @@ class Queue:
 
 _NEEDED = ("attempts_max", "backoff_s", "backoff_max_s", "expired_pause_s", "notices")
 _COLUMNS = [queues.c[name] for name in Queue.__dataclass_fields__]
+# Made once: each deposit asks, and to put it together takes longer than to run it.
+_BY_NAME = select(*_COLUMNS).where(
+    queues.c.organisation_id == bindparam("of_organisation"),
+    queues.c.surface == bindparam("of_surface"),
+    queues.c.name == bindparam("of_name"),
+)
 
 
 def ensure(  # noqa: PLR0913 - one argument a setting, all by name
@@ -110,13 +116,8 @@ def ensure(  # noqa: PLR0913 - one argument a setting, all by name
 
 def find(connection: Connection, organisation_id: str, surface: str, name: str) -> Queue | None:
     """Return the queue of that name, or None."""
-    row = connection.execute(
-        select(*_COLUMNS).where(
-            queues.c.organisation_id == organisation_id,
-            queues.c.surface == surface,
-            queues.c.name == name,
-        )
-    ).one_or_none()
+    named = {"of_organisation": organisation_id, "of_surface": surface, "of_name": name}
+    row = connection.execute(_BY_NAME, named).one_or_none()
     return None if row is None else _queue(row)
 
 
