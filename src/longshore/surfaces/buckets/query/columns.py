@@ -55,7 +55,8 @@ class ColumnNode(Plain):
         if self._kind == "text" and len(held) > LISTED:
             found.append(self._dialect.listed(self._value, held))
         elif held:
-            found.append(self._value.in_(held))
+            # Bound one by one, since the column would make each of them an integer of its own size.
+            found.append(self._value.in_([_bound(each) for each in held]))
         return or_(false(), *found)
 
     def ordered(
