@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     ColumnElement,
     Connection,
     Double,
+    Integer,
     MetaData,
     Table,
     Text,
@@ -35,7 +35,7 @@ TABLE = Table(
     Column("tenant", Text, primary_key=True),
     Column("id", Text, primary_key=True),
     Column("status", Text),
-    Column("attempt", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
     Column("start", Double),
     Column("document", Text, nullable=False),
 )

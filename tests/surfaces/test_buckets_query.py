@@ -68,6 +68,8 @@ def found(rig: Rig, documents: list[dict[str, Any]], wanted: Any) -> list[int]:
         pytest.param([{"start": None}, {"start": 2.0}], {"start": {"$exists": True}}, [0, 1], id="it is there"),
         pytest.param([{"status": "x"}], {"status.y": None}, [0], id="nothing in a column"),
         pytest.param([{"attempt": 1}, {"attempt": 2}], {"attempt": {"$in": [1, "2", True]}}, [0], id="types of a column"),
+        pytest.param([{"attempt": 1}], {"attempt": {"$in": [1, 2**62]}}, [0], id="more than the column holds"),
+        pytest.param([{"attempt": 1}], {"attempt": {"$lt": 2**62}}, [0], id="less than that"),
         pytest.param([{"a": 1}], {}, [0], id="everything"),
     ],
 )  # fmt: skip
