@@ -30,7 +30,7 @@ from tests.unit.serving import bearer
 
 EXAMPLES = int(os.environ.get("LONGSHORE_TEST_EXAMPLES", "0"))
 SEED = int(os.environ.get("LONGSHORE_TEST_SEED", "0")) or secrets.randbelow(2**32)
-REQUESTS = EXAMPLES or 1_200
+REQUESTS = EXAMPLES or 800
 LONGEST_S = 5.0
 """CPU time that one query may take, however it is made."""
 CANARY = f"canary{secrets.token_hex(8)}"

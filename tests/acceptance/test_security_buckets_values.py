@@ -23,6 +23,7 @@ NUMBERS: tuple[Any, ...] = (
     True, "1", "x", None, [], {},
 )  # fmt: skip
 TEXTS = (NUL, "\ud800", "x" * 300, "", "'; DROP TABLE works; --", "%00", "../..", "{}", "$where")
+ENDLESS = ("inf", "1e400", "9" * 400)
 JSON = {"Content-Type": "application/json"}
 WITHIN_S = 15.0
 
@@ -76,23 +77,23 @@ async def test_numbers_of_any_size_in_other_requests_are_refused(buckets: Bucket
         await refused_or_done(buckets, "GET", f"/buckets/audit/stale/{quote(str(value), safe='')}")
 
 
-@pytest.mark.parametrize(
-    "text", ["nan", "-nan", "inf", "-inf", "1e400", "-1", "1e-320", "0x1", "", "1,5", "9" * 400]
-)
-async def test_a_length_of_time_in_an_address_is_a_number_or_refused(
-    buckets: Buckets, text: str
-) -> None:
+async def test_a_length_of_time_in_an_address_is_a_number_or_refused(buckets: Buckets) -> None:
     wanted = {"pipeline": "empty"}
-    if text not in ("inf", "1e400", "9" * 400):
-        # These mean as long as the server allows, which a test need not wait for.
-        await refused_or_done(buckets, "POST", f"/buckets/work/withdraw?wait_s={text}", wanted)
-    await refused_or_done(buckets, "POST", f"/buckets/work/withdraw?lease_s={text}", wanted)
-    await refused_or_done(buckets, "POST", f"/buckets/work/withdraw?limit={text}", wanted)
-    await refused_or_done(buckets, "GET", f"/buckets/audit/stale/{text or '%20'}")
+    for text in ("nan", "-nan", "-inf", "-1", "1e-320", "0x1", "", "1,5", *ENDLESS):
+        if text not in ENDLESS:
+            # Those mean as long as the server allows, which a test need not wait for.
+            await refused_or_done(buckets, "POST", f"/buckets/work/withdraw?wait_s={text}", wanted)
+        await refused_or_done(buckets, "POST", f"/buckets/work/withdraw?lease_s={text}", wanted)
+        await refused_or_done(buckets, "POST", f"/buckets/work/withdraw?limit={text}", wanted)
+        await refused_or_done(buckets, "GET", f"/buckets/audit/stale/{text or '%20'}")
 
 
-@pytest.mark.parametrize("text", TEXTS, ids=ascii)
-async def test_texts_of_any_kind_in_a_work_are_kept_or_refused(buckets: Buckets, text: str) -> None:
+async def test_texts_of_any_kind_in_a_work_are_kept_or_refused(buckets: Buckets) -> None:
+    for text in TEXTS:
+        await _send_works_with(buckets, text)
+
+
+async def _send_works_with(buckets: Buckets, text: str) -> None:
     works: list[dict[str, Any]] = [{name: text} for name in ("user", "site", "function", "id")]
     works += [{name: [text]} for name in ("products", "plots", "tags", "command")]
     works += [{name: {text: text}} for name in ("parameters", "results")]
@@ -110,8 +111,12 @@ async def test_texts_of_any_kind_in_a_work_are_kept_or_refused(buckets: Buckets,
         await refused_or_done(buckets, "PUT", "/buckets/work", [ended])
 
 
-@pytest.mark.parametrize("text", TEXTS, ids=ascii)
-async def test_texts_of_any_kind_in_other_requests_are_refused(buckets: Buckets, text: str) -> None:
+async def test_texts_of_any_kind_in_other_requests_are_refused(buckets: Buckets) -> None:
+    for text in TEXTS:
+        await _send_requests_with(buckets, text)
+
+
+async def _send_requests_with(buckets: Buckets, text: str) -> None:
     for where in ({"pipeline": text}, {"pipeline": {"$in": [text]}}, {"pipeline": "p", text: text}):
         await refused_or_done(buckets, "POST", "/buckets/work/withdraw", where)
         for path in ("/buckets/view", "/buckets/count", "/results/view", "/results/view/count"):
@@ -133,21 +138,17 @@ async def test_texts_of_any_kind_in_other_requests_are_refused(buckets: Buckets,
     await refused_or_done(buckets, "DELETE", f"/results/results?{place}={place}")
 
 
-@pytest.mark.parametrize(
-    "value", [10**10, 2**63, 1e300, 1e308, -1e300, HUGE], ids=lambda v: str(v)[:9]
-)
-@pytest.mark.parametrize("name", ["attempt", "start"])
-async def test_an_update_with_a_fence_that_cannot_be_changes_nothing(
-    buckets: Buckets, name: str, value: float
-) -> None:
-    held = await buckets.held()
-    status = await refused_or_done(buckets, "PUT", "/buckets/work", [{**held, name: value}])
-    if status == 400:
-        assert await buckets.see(held["id"]) == held
-        assert await buckets.update({**held, "status": "success"}) is True
+async def test_an_update_with_a_fence_that_cannot_be_changes_nothing(buckets: Buckets) -> None:
+    for name in ("attempt", "start"):
+        for value in (2**63, 1e300, 1e308, -1e300, HUGE):
+            held = await buckets.held()
+            changed = [{**held, name: value}]
+            assert await refused_or_done(buckets, "PUT", "/buckets/work", changed) == 400
+            assert await buckets.see(held["id"]) == held
+            assert await buckets.update({**held, "status": "success"}) is True
 
 
-@pytest.mark.parametrize("ahead_s", [60.0, 86_400.0, 9e9])
+@pytest.mark.parametrize("ahead_s", [60.0, 9e9])
 async def test_a_holder_cannot_keep_a_work_for_ever_by_a_start_to_come(
     buckets: Buckets, ahead_s: float
 ) -> None:
