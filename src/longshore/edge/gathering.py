@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Connection
 
+from longshore.errors import ServerFault
 from longshore.storage import Database
 
 I = TypeVar("I")  # noqa: E741 - what is gathered: an item
@@ -41,7 +42,8 @@ class Gatherer(Generic[I, R]):
     async def write(self, item: I) -> R:
         """Write one item, and return its result when that is durable.
 
-        An item that cannot be written fails alone: the others are then written one by one.
+        An item that cannot be written fails alone: the others are then written one by one. Where
+        the database is at fault all of them fail, since nobody knows what has become of them.
         """
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
@@ -70,6 +72,10 @@ class Gatherer(Generic[I, R]):
     async def _write(self, batch: list[tuple[I, asyncio.Future[R]]]) -> None:
         try:
             results = await self._database.write(self._service, [item for item, _ in batch])
+        except ServerFault as error:
+            for _, future in batch:
+                _fail(future, error)
+            return
         except Exception as error:  # noqa: BLE001 - each caller gets it, or its own
             if len(batch) == 1:
                 _fail(batch[0][1], error)
