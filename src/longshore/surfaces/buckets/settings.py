@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from longshore import limits
 from longshore.access import Principal
@@ -16,7 +17,11 @@ from longshore.errors import InvalidRequest, NotFound
 from longshore.surfaces.buckets.depositing import SURFACE
 from longshore.surfaces.buckets.tables import bucket_settings
 
-_KEPT: Final = ("archive_after_s", "results_retention_s")
+_DEFAULTS: Final = {
+    "archive_after_s": limits.BUCKET_ARCHIVE_AFTER_S,
+    "results_retention_s": None,
+}
+_KEPT: Final = tuple(_DEFAULTS)
 """Settings that lie in `bucket_settings`; the others are those of the queue."""
 _CONCURRENCY_MOST: Final = 2**31 - 1
 
@@ -58,14 +63,9 @@ def put(
     """
     accepted = {name: _checked(name, value) for name, value in changes.items()}
     queue = _bucket(connection, principal.organisation_id, pipeline)
-    now = _of(connection, queue)
-    kept = {name: accepted.get(name, getattr(now, name)) for name in _KEPT}
-    if any(name in accepted for name in _KEPT):
-        present = connection.execute(
-            update(bucket_settings).where(bucket_settings.c.queue_id == queue.id).values(kept)
-        ).rowcount
-        if not present:
-            connection.execute(insert(bucket_settings).values(queue_id=queue.id, **kept))
+    kept = {name: accepted[name] for name in _KEPT if name in accepted}
+    if kept:
+        _keep(connection, queue.id, kept)
     if "concurrency_max" in accepted:
         queues.configure(connection, queue.id, concurrency_max=accepted["concurrency_max"])
     if "retry_pause_s" in accepted:
@@ -79,6 +79,17 @@ def put(
             expired_pause_s=pause_s,
         )
     return get(connection, principal, pipeline)
+
+
+def _keep(connection: Connection, queue_id: int, kept: Mapping[str, float | None]) -> None:
+    """Write those settings that are given, whoever else is writing others."""
+    values = {**_DEFAULTS, **kept, "queue_id": queue_id}
+    new = sqlite if connection.dialect.name == "sqlite" else postgresql
+    connection.execute(
+        new.insert(bucket_settings)
+        .values(values)
+        .on_conflict_do_update(index_elements=[bucket_settings.c.queue_id], set_=dict(kept))
+    )
 
 
 def _bucket(connection: Connection, organisation_id: str, pipeline: str) -> Queue:
@@ -98,8 +109,7 @@ def _of(connection: Connection, queue: Queue) -> Settings:
         )
     ).one_or_none()
     return Settings(
-        archive_after_s=limits.BUCKET_ARCHIVE_AFTER_S if row is None else row.archive_after_s,
-        results_retention_s=None if row is None else row.results_retention_s,
+        **(_DEFAULTS if row is None else row._asdict()),
         retry_pause_s=queue.backoff_s,
         concurrency_max=queue.concurrency_max,
     )
