@@ -16,7 +16,9 @@ NOTICES: Final = "notices"
 """Topic of the ends of attempts that somebody follows (`longshore.engine.notices`)."""
 JOBS: Final = "jobs"
 """Topic of queues of system jobs that were just made, so that nobody listens to them yet."""
-_HEARD: Final = (_QUEUE, _EVERYTHING, NOTICES, JOBS)
+QUEUES: Final = "queues"
+"""Topic of queues that were just made (`longshore.engine.queues`)."""
+_HEARD: Final = (_QUEUE, _EVERYTHING, NOTICES, JOBS, QUEUES)
 
 
 class Bell:
@@ -67,7 +69,7 @@ class Wakeups:
 
     @contextmanager
     def listen_to(self, topics: Sequence[str]) -> Iterator[Bell]:
-        """Give a bell that rings for these topics: those of queues, `NOTICES` or `JOBS`."""
+        """Give a bell that rings for these topics: those of queues, or a name above."""
         self._start()
         bell = Bell()
         if self._released:

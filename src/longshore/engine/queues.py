@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, Connection, Row, Select, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -14,6 +14,9 @@ from longshore.engine.tables import queues
 from longshore.errors import InvalidRequest, NotFound
 from longshore.storage import notify, now_us
 from longshore.storage.bulk import given_parameters, given_rows
+
+TOPIC: Final = "queues"
+"""Topic of queues that were just made: who waits for work of one cannot listen to it before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def ensure(  # noqa: PLR0913 - one argument a setting, all by name
     }
     try:
         with connection.begin_nested():
-            return int(
+            queue_id = int(
                 connection.execute(
                     insert(queues).values(values).returning(queues.c.id)
                 ).scalar_one()
@@ -112,6 +115,8 @@ def ensure(  # noqa: PLR0913 - one argument a setting, all by name
         if made is None:
             raise
         return made.id
+    notify(connection, TOPIC)
+    return queue_id
 
 
 def find(connection: Connection, organisation_id: str, surface: str, name: str) -> Queue | None:

@@ -36,10 +36,12 @@ class Wanted:
     Attributes:
         queue_ids: the buckets that are there; those of other names have no works.
         where: the rest of the filter, or None when the names of the buckets are all of it.
+        complete: whether all buckets that the filter names are there.
     """
 
     queue_ids: list[int]
     where: Filter | None
+    complete: bool
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
@@ -67,7 +69,8 @@ def understand(connection: Connection, organisation_id: str, wanted: Any) -> Wan
         raise InvalidRequest(
             f"{len(names)} buckets; withdraw from at most {BUCKETS_PER_WITHDRAW} at once."
         )
-    return Wanted(_queue_ids(connection, organisation_id, names), _rest(wanted, where))
+    queue_ids = _queue_ids(connection, organisation_id, names)
+    return Wanted(queue_ids, _rest(wanted, where), complete=len(queue_ids) == len(names))
 
 
 def waiting(connection: Connection, wanted: Wanted) -> bool:

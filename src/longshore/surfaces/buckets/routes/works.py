@@ -18,6 +18,7 @@ from longshore.edge import body
 from longshore.edge.call import Call
 from longshore.edge.gathering import Gatherer
 from longshore.edge.presence import has_left
+from longshore.edge.wakeups import QUEUES
 from longshore.errors import InvalidRequest, TooLarge
 from longshore.storage import Database
 from longshore.surfaces.buckets import (
@@ -137,22 +138,38 @@ async def withdraw(
     if lease_s is not None and not 0 < lease_s <= limits.LEASE_S:
         raise InvalidRequest(f"lease_s is {lease_s}; give up to {limits.LEASE_S:.0f} seconds.")
     data = await body.raw_body(request, limit_bytes=limits.JSON_BODY_BYTES)
-    wanted = await call.read(
-        withdrawing.understand, call.principal.organisation_id, documents.decoded(data)
-    )
+    asked = documents.decoded(data)
     until_s = time.monotonic() + min(max(wait_s, 0.0), limits.CLAIM_WAIT_S)
-    with call.context.wakeups.listen(wanted.queue_ids) as bell:
-        while True:
-            call.context.refuse_when_stopping()
-            found = await _withdraw_now(request, call, wanted, most, lease_s)
-            rest_s = until_s - time.monotonic()
-            if found or rest_s <= 0 or await has_left(request):
-                break
-            await bell.wait(rest_s)
+    found: list[Withdrawn] | None = None
+    while found is None:
+        found = await _withdraw_until(request, call, asked, most, lease_s, until_s)
     shown = [each.document for each in found]
     if limit is None:
         return answer(shown[0] if shown else None)
     return answer(shown)
+
+
+async def _withdraw_until(
+    request: Request, call: Call, asked: Any, limit: int, lease_s: float | None, until_s: float
+) -> list[Withdrawn] | None:
+    """Withdraw as soon as something is there; None when a bucket that is asked for may be new."""
+    organisation_id = call.principal.organisation_id
+    wanted = await call.read(withdrawing.understand, organisation_id, asked)
+    made = () if wanted.complete else (QUEUES,)
+    with call.context.wakeups.listen(wanted.queue_ids, *made) as bell:
+        if made:
+            # The bucket could have been made before the bell was there.
+            now = await call.read(withdrawing.understand, organisation_id, asked)
+            if now.queue_ids != wanted.queue_ids:
+                return None
+        while True:
+            call.context.refuse_when_stopping()
+            found = await _withdraw_now(request, call, wanted, limit, lease_s)
+            rest_s = until_s - time.monotonic()
+            if found or rest_s <= 0 or await has_left(request):
+                return found
+            if await bell.wait(rest_s) and made:
+                return None
 
 
 async def _withdraw_now(
