@@ -41,7 +41,7 @@ class Wanted:
 
     queue_ids: list[int]
     where: Filter | None
-    complete: bool
+    complete: bool = True
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
