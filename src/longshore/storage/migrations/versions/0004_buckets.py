@@ -92,7 +92,10 @@ def _make_results() -> None:
         sa.PrimaryKeyConstraint("organisation_id", "pipeline", "id", name="pk_bucket_results"),
     )
     op.create_index(
-        "ix_bucket_results_organisation_id_id", "bucket_results", ["organisation_id", "id"], unique=True
+        "ix_bucket_results_organisation_id_id",
+        "bucket_results",
+        ["organisation_id", "id"],
+        unique=True,
     )
     op.create_index(
         "ix_bucket_results_organisation_id_pipeline_deposited_us",
