@@ -18,7 +18,7 @@ async def test_a_queued_work_says_what_is_ahead_of_it_and_who_might_take_it(
 ) -> None:
     _, second = await buckets.deposit(*[_payload() for _ in range(2)])
     text = await why(buckets, second)
-    assert text.startswith("queued: 1 works are ahead of it, and nobody has withdrawn it so far")
+    assert text.startswith("queued: 1 work is ahead of it, and nobody has withdrawn it so far")
     assert "clients that withdraw by themselves are not counted" in text
 
 
@@ -59,7 +59,7 @@ async def test_an_exhausted_work_says_that_its_attempts_are_used_up_and_why_they
     await buckets.update({**held, "status": "failure", "results": {"error": "no such file"}})
     text = await why(buckets, held["id"])
     assert "no such file" in text
-    assert text.endswith("All 1 attempts are used up")
+    assert text.endswith("Its only attempt is used up")
 
 
 def _payload() -> dict[str, str]:

@@ -202,11 +202,12 @@ def _why_queued(
     facts["ahead"] = ahead
     if not online and queue.surface == _SERVED_BY_CLIENTS:
         return (
-            f"{ahead} works are ahead of it, and nobody has withdrawn it so far; no worker that "
+            f"{_in_front(ahead)}, and nobody has withdrawn it so far; no worker that "
             f"serves {queue.name!r} is online (0 online; clients that withdraw by themselves are "
             f"not counted){again}"
         )
-    return f"{ahead} works are ahead of it, {online} worker(s) online, {running} running{again}"
+    serving = f"{online} {'worker' if online == 1 else 'workers'} online"
+    return f"{_in_front(ahead)}, {serving}, {running} running{again}"
 
 
 def _why_running(
@@ -240,6 +241,8 @@ def _why_failure(
         return f"{cause}{told} Attempt {work.attempt + 1} of {work.attempts_max} is due at {iso(work.retry_us)}"
     if work.reason == Reason.REJECTED:
         return f"{cause}{told}"
+    if work.attempts_max == 1:
+        return f"{cause}{told} Its only attempt is used up"
     return f"{cause}{told} All {work.attempts_max} attempts are used up"
 
 
@@ -251,6 +254,12 @@ def _why_ended(
     facts |= {"by": last.actor, "at": iso(last.at_us), "detail": detail}
     told = f" ({detail['message']})" if detail.get("message") else ""
     return f"{TRANSITIONS[Reason(work.reason)].meaning}{told} By {last.actor} at {iso(last.at_us)}"
+
+
+def _in_front(ahead: int) -> str:
+    if ahead == 1:
+        return "1 work is ahead of it"
+    return f"{ahead or 'no'} works are ahead of it"
 
 
 def _running(connection: Connection, queue_id: int, key: str | None) -> int:
