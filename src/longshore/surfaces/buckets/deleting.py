@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import Connection, delete
 
 from longshore.engine import works
+from longshore.storage import mark
 from longshore.surfaces.buckets import artifacts, documents, notices
 from longshore.surfaces.buckets.artifacts import Gone
 from longshore.surfaces.buckets.tables import bucket_works
+
+DELETED: Final = "works_deleted"
+"""Mark of a transaction that deletes works, for longshore.storage.faults."""
 
 
 def delete_works(
@@ -23,6 +28,7 @@ def delete_works(
     known = sorted(documents.read(connection, work_ids, organisation_id=organisation_id, lock=True))
     if not known:
         return Gone()
+    mark(connection, DELETED)
     notices.settle(connection, known)
     rows = sum(works.discard(connection, known, actor=actor, why="it is deleted").values())
     rows += connection.execute(

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from longshore import limits
 from longshore.access import Principal
 from longshore.errors import NotFound, TooLarge
-from longshore.storage import now_us
+from longshore.storage import mark, now_us
 from longshore.storage.bulk import insert_rows
 from longshore.surfaces.buckets import artifacts, query, results_rules
 from longshore.surfaces.buckets.artifacts import Gone, Made
@@ -28,6 +28,10 @@ from longshore.surfaces.buckets.results_rules import NewResult
 from longshore.surfaces.buckets.tables import bucket_results
 from longshore.surfaces.buckets.viewing import View
 
+STORED: Final = "results_stored"
+CHANGED: Final = "results_changed"
+DELETED: Final = "results_deleted"
+"""Marks of transactions, for longshore.storage.faults."""
 _CHUNK_IDS: Final = 1_000
 _COLUMNS: Final = (
     "organisation_id", "pipeline", "id", "document", "status", "locked", "deposited_us",
@@ -67,6 +71,7 @@ def deposit(
             wanted, "was deposited by another request just now"
         ) from error
     _register(connection, organisation_id, [each.document for each in new])
+    mark(connection, STORED)
     return {each.document["pipeline"]: True for each in new}
 
 
@@ -134,6 +139,7 @@ def update(
             )
         )
     _register(connection, organisation_id, changed)
+    mark(connection, CHANGED)
     return len(changed)
 
 
@@ -160,6 +166,7 @@ def delete_ids(
     if locked:
         raise results_rules.locked_error(locked, "deleted")
     remove(connection, principal.organisation_id, [row.id for row in rows])
+    mark(connection, DELETED)
     return dict.fromkeys(wanted, True)
 
 

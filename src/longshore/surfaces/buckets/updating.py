@@ -22,7 +22,7 @@ from longshore.engine import works
 from longshore.engine.states import Reason, State
 from longshore.engine.works import Amendment, Ending, Outcome
 from longshore.errors import InvalidRequest, TooLarge
-from longshore.storage import now_us
+from longshore.storage import mark, now_us
 from longshore.storage.bulk import update_rows
 from longshore.surfaces.buckets import artifacts, documents, slack
 from longshore.surfaces.buckets.depositing import asks_slack, attempts_max
@@ -32,6 +32,8 @@ from longshore.surfaces.buckets.withdrawing import GRACE_S
 from longshore.wire.buckets import WorkPayload, exact_works
 from longshore.wire.worker import FunctionResult
 
+UPDATED: Final = "works_updated"
+"""Mark of a transaction that writes an update, for longshore.storage.faults."""
 _WHY_REOPENED: Final = "a client set its status to queued"
 
 
@@ -187,6 +189,7 @@ def apply(
     ]
     if asking:
         slack.watch(connection, asking)
+    mark(connection, UPDATED)
     lost = _end(connection, accepted)
     accepted = [each for each in accepted if each.work.work_id not in lost]
     refused += [_cancelled(known[work_id]) for work_id in lost]
