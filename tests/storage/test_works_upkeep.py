@@ -212,6 +212,17 @@ def test_lines_past_the_limit_of_an_attempt_are_dropped(engine: Engine) -> None:
     assert print_line(engine, work_id, "one more") == 1
 
 
+def test_the_worker_can_say_that_lines_were_dropped(engine: Engine) -> None:
+    work_id = engine.at("running")
+    full = [NewLine(work_id, 1, 5, "stdout", "x")] * LOG_LINES_PER_ATTEMPT
+    engine.do(logs.append, full, holder="w1")
+    note = NewLine(work_id, 1, 6, "worker", "7 more lines were not kept.")
+    assert engine.do(logs.append, [note], holder="w1") == 0
+    last = engine.see(logs.read, [work_id], limit=2 * LOG_LINES_PER_ATTEMPT)[-1]
+    assert (last.stream, last.text) == (note.stream, note.text)
+    assert engine.do(logs.append, [note] * 100, holder="w1") > 0
+
+
 def test_the_last_words_of_a_finished_attempt_are_kept(engine: Engine) -> None:
     work_id = engine.at("success")
     assert print_line(engine, work_id, "after the report") == 0

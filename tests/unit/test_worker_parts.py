@@ -129,7 +129,7 @@ class TestLines:
         output.feed("stdout", b"a\n" * LOG_LINES_PER_ATTEMPT + b"last")
         output.finish()
         assert len(kept) == LOG_LINES_PER_ATTEMPT + 1
-        assert kept[-1] == "1 more lines were not kept."
+        assert kept[-1] == "1 more line was not kept."
         assert output.tail().endswith("a\nlast")
 
 

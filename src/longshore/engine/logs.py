@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection, delete, func, select, tuple_
 
 from longshore.engine.tables import logs, works
 from longshore.limits import LOG_LINE_CHARACTERS, LOG_LINES_PER_ATTEMPT
 from longshore.storage.bulk import insert_rows
+
+_WORKER: Final = "worker"
+_NOTES: Final = 20
+"""Lines in which the worker itself says something, such as how many lines it left out, that are
+kept of an attempt whose code has filled its share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,8 @@ def append(connection: Connection, lines: Sequence[NewLine], *, holder: str) -> 
     kept = []
     for line in lines:
         pair = (line.work_id, line.attempt)
-        if pair not in held or counts[pair] >= LOG_LINES_PER_ATTEMPT:
+        most = LOG_LINES_PER_ATTEMPT + (_NOTES if line.stream == _WORKER else 0)
+        if pair not in held or counts[pair] >= most:
             continue
         counts[pair] += 1
         # PostgreSQL cannot store NUL in a text.

@@ -72,7 +72,8 @@ class AttemptOutput:
         self.flush()
         left_out = self._lines - LOG_LINES_PER_ATTEMPT
         if left_out > 0:
-            self._sink("worker", f"{left_out} more lines were not kept.")
+            told = "1 more line was" if left_out == 1 else f"{left_out} more lines were"
+            self._sink("worker", f"{told} not kept.")
 
     def tail(self) -> str:
         """Return the last lines as one text."""
