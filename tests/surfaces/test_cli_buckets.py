@@ -83,12 +83,12 @@ def deposited(client: Client, *works: dict[str, Any]) -> list[str]:
     return client.buckets.deposit(works, return_ids=True)
 
 
-def failed(client: Client, count: int) -> list[str]:
+def failed(client: Client, count: int, message: str = "no\x1b[2J disk") -> list[str]:
     """Deposit works whose only attempt fails."""
     ids = deposited(client, *(work(retries=1) for _ in range(count)))
     taken = client.buckets.withdraw("search", limit=count)
     client.buckets.update(
-        [{**one, "status": "failure", "results": {"error": "no\x1b[2J disk"}} for one in taken]
+        [{**one, "status": "failure", "results": {"error": message}} for one in taken]
     )
     return ids
 
@@ -190,6 +190,14 @@ def test_a_work_is_shown_with_its_error_and_its_files(longshore: Command, client
     assert "no work 'wk_none'" in missing.err
 
 
+def test_an_error_of_several_lines_is_shown_as_several(longshore: Command, client: Client) -> None:
+    (work_id,) = failed(client, 1, "The command exited with code 5. Last output:\nfirst\nsecond")
+    shown = longshore("view", work_id).out.splitlines()
+    (begun,) = [n for n, line in enumerate(shown) if line.startswith("error ")]
+    assert shown[begun].endswith("Last output:")
+    assert shown[begun + 1 : begun + 3] == ["    first", "    second"]
+
+
 def test_a_work_is_deposited_from_options(longshore: Command, client: Client) -> None:
     made = longshore(
         *("deposit", "--pipeline", "search", "--function", "pkg.find", "--user", "me"),
@@ -258,6 +266,25 @@ def test_a_file_that_is_not_there_is_named(longshore: Command) -> None:
     missing = longshore("deposit", "nowhere.json")
     assert missing.code == ExitCode.FAILED
     assert "nowhere.json: No such file" in missing.err
+
+
+def test_a_file_that_is_not_text_is_refused_without_a_traceback(
+    longshore: Command, client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "works.bin").write_bytes(b"\xff\xfe[")
+    refused = longshore("deposit", "works.bin")
+    assert refused.code == ExitCode.USAGE
+    assert "works.bin is not text in UTF-8: invalid start byte at byte 0" in refused.err
+    assert client.buckets.count() == 0
+    (tmp_path / "marked.json").write_bytes(b"\xef\xbb\xbf" + json.dumps([work()]).encode())
+    assert longshore("deposit", "marked.json").code == 0
+
+
+def test_one_work_that_matches_is_one(longshore: Command, client: Client) -> None:
+    deposited(client, work())
+    refused = longshore("rm", "search")
+    assert "1 work matches, and there is no terminal" in refused.err
+    assert "Give --yes to delete it;" in refused.err
 
 
 def test_deleting_shows_a_sample_and_asks(longshore: Command, client: Client) -> None:
@@ -336,7 +363,7 @@ def test_settings_are_shown_and_changed(longshore: Command, client: Client) -> N
     }
     assert changed.json == expected
     shown = longshore("settings", "search")
-    assert [line[2] for line in shown.lines[:3]] == ["never", "604800", "5"]
+    assert [line[2] for line in shown.lines[:3]] == ["never", "7d", "5s"]
     assert shown.lines[3] == ["concurrency", "3"]
     assert longshore("settings", "search", "--concurrency", "none").out.endswith("no limit\n")
 

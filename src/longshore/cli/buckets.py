@@ -183,7 +183,10 @@ def _show(work: Mapping[str, Any]) -> None:
         if set_part not in (None, [], {}):
             _line(name, set_part)
     if error:
-        _line("error", f"{error.get('type')}: {error.get('message')}")
+        first, *rest = str(error.get("message") or "").splitlines() or [""]
+        _line("error", f"{error.get('type')}: {first}")
+        for line in rest:
+            out(f"    {printable(line)}")
         for line in str(error.get("traceback") or "").splitlines():
             out(f"    {printable(line)}")
 

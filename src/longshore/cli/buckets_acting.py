@@ -196,10 +196,10 @@ def _ask(action: BucketAction, count: int, sample: Sequence[Mapping[str, Any]]) 
     """
     if not can_ask():
         raise InvalidRequest(
-            f"{count} works match, and there is no terminal to ask on. Give --yes to {action} "
-            "them; nothing was changed."
+            f"{_works(count)} {'matches' if count == 1 else 'match'}, and there is no terminal to "
+            f"ask on. Give --yes to {action} {'it' if count == 1 else 'them'}; nothing was changed."
         )
-    note(f"{action} {count} {'work' if count == 1 else 'works'}:")
+    note(f"{action} {_works(count)}:")
     for work in sample:
         note(
             f"  {printable(work.get('id'))} {printable(work.get('pipeline'))} {work.get('status')}"
@@ -209,6 +209,10 @@ def _ask(action: BucketAction, count: int, sample: Sequence[Mapping[str, Any]]) 
     if not ask("Go on?"):
         note("Nothing was changed.")
         raise typer.Exit(int(ExitCode.FAILED))
+
+
+def _works(count: int) -> str:
+    return f"{count} {'work' if count == 1 else 'works'}"
 
 
 def _nothing(asked: _Asked) -> str:
@@ -225,9 +229,9 @@ def _print_accepted(job_id: str, *, as_json: bool) -> None:
 
 
 def _summary(action: BucketAction, info: ActionInfo) -> str:
-    noun = "work" if info.changed == 1 else "works"
+    changed = _works(info.changed)
     if action == "delete":
-        size = bytes_text(info.size_bytes)
-        return f"deleted {info.changed} {noun}: {info.rows} rows, {info.objects} objects, {size}"
+        files = f"{info.objects} {'object' if info.objects == 1 else 'objects'}"
+        return f"deleted {changed}: {info.rows} rows, {files}, {bytes_text(info.size_bytes)}"
     left = f", {info.left} left as they were" if info.left else ""
-    return f"{'retried' if action == 'retry' else 'cancelled'} {info.changed} {noun}{left}"
+    return f"{'retried' if action == 'retry' else 'cancelled'} {changed}{left}"

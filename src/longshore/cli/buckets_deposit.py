@@ -109,7 +109,7 @@ def _from_file(words: Sequence[str] | None) -> list[Mapping[str, Any]]:
     """Return the works of the one file that is named.
 
     Raises:
-        InvalidRequest: no file, or several, or its content is not JSON.
+        InvalidRequest: no file, or several, or its content is not JSON in UTF-8.
         OSError: it cannot be read.
     """
     if not words or len(words) > 1:
@@ -117,9 +117,16 @@ def _from_file(words: Sequence[str] | None) -> list[Mapping[str, Any]]:
             "Give one file with works (or - for standard input), or --pipeline and what to run."
         )
     (name,) = words
-    if name == _STDIN:
-        return parse(sys.stdin.read(), "standard input")
-    return parse(Path(name).read_text(encoding="utf-8"), name)
+    label = "standard input" if name == _STDIN else name
+    try:
+        # Some programs put a byte order mark in front.
+        text = sys.stdin.read() if name == _STDIN else Path(name).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"{label} is not text in UTF-8: {error.reason} at byte {error.start}. Nothing was "
+            "deposited; write it as JSON in UTF-8."
+        ) from error
+    return parse(text, label)
 
 
 def parse(text: str, name: str) -> list[Mapping[str, Any]]:

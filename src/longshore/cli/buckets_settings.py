@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
@@ -22,6 +22,7 @@ webhooks = typer.Typer(
 
 _NEVER: Final = "never"
 _NONE: Final = "none"
+_UNITS_S: Final = (("d", 86_400), ("h", 3600), ("m", 60))
 _COLUMNS = (
     Column("id", "WEBHOOK"),
     Column("bucket", "BUCKET"),
@@ -191,5 +192,11 @@ def _number_or_none(text: str) -> int | None:
     return int(text)
 
 
-def _length(seconds_or_never: Any) -> str:
-    return _NEVER if seconds_or_never is None else f"{seconds_or_never:g} s"
+def _length(length_s: float | None) -> str:
+    """Return a time as it would be given, such as 7d, without rounding it."""
+    if length_s is None:
+        return _NEVER
+    for unit, unit_s in _UNITS_S:
+        if length_s and length_s % unit_s == 0:
+            return f"{length_s / unit_s:.0f}{unit}"
+    return f"{length_s:.15g}s"
