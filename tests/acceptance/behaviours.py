@@ -1,7 +1,7 @@
 """The apps of the acceptance tests: `echo`, and `behave`, which does what its input file says.
 
-A file for `behave` holds one line, `VERB [ARGUMENT]`. The module is loaded by real workers, so it
-depends on nothing but Longshore.
+A file for `behave` holds one line, `VERB [ARGUMENT]`, and so does a work of bucket `behave`. The
+module is loaded by real workers, so it depends on nothing but Longshore.
 """
 
 from __future__ import annotations
@@ -56,6 +56,14 @@ def behave(file: longshore.InputFile) -> list[longshore.Document]:
 def patient(file: longshore.InputFile) -> list[longshore.Document]:
     """Do what the file says, and take as long as it takes."""
     return _obey(file)
+
+
+@longshore.function("behave")
+def behave_for_a_bucket(line: str) -> dict[str, str]:
+    """Do what the line says; the works of bucket `behave` carry it as a parameter."""
+    verb, _, argument = line.partition(" ")
+    _VERBS[verb](argument)
+    return {"did": verb}
 
 
 def _obey(file: longshore.InputFile) -> list[longshore.Document]:
