@@ -108,6 +108,15 @@ class TestReturned:
         with pytest.raises(TypeError, match="contain themselves"):
             encode(Returned(endless), print)
 
+    def test_what_json_cannot_hold_is_refused_with_its_place(self) -> None:
+        results = {"fine": [1, {"a": None}], "tables": [{}, {"rows": {1}}]}
+        with pytest.raises(TypeError, match=r"set \{1\} at \$\.tables\[1\]\.rows\. Return a dict"):
+            encode(Returned(results), print)
+
+    def test_a_returned_value_that_json_cannot_hold_is_named_in_a_whole_sentence(self) -> None:
+        with pytest.raises(TypeError, match=r"^The values that the function returned cannot be"):
+            read({1}, print)
+
 
 def test_falsy_parameters_are_left_out_of_a_click_call() -> None:
     @click.command()

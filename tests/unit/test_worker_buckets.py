@@ -200,6 +200,15 @@ def test_an_exception_comes_with_the_users_traceback(server: WorkerServer) -> No
     assert "longshore/worker" not in report.error.traceback
 
 
+def test_a_program_that_is_not_there_fails_without_the_frames_of_the_worker(
+    server: WorkerServer,
+) -> None:
+    report = server.report(server.submit_work(command=["no-such-program-here", "x"]))
+    assert "There is no program" in failure(report)
+    assert report.error is not None
+    assert "subprocess" not in report.error.traceback
+
+
 def test_a_work_that_names_nothing_to_run_fails_with_results_that_say_so(
     server: WorkerServer,
 ) -> None:

@@ -110,7 +110,8 @@ class Commands:
         try:
             process = OwnedProcess(argv, on_output=take)
         except (OSError, ValueError) as error:
-            raise _not_started(argv[0], error) from error
+            # Its message says all that the frames of this worker would.
+            raise _not_started(argv[0], error) from None
         self._begin(process)
         timeout_s = attempt.work.timeout_s
         await first_of(process.exited, attempt.stopped, timeout_s=timeout_s)

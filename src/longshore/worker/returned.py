@@ -43,7 +43,7 @@ def read(returned: object, note: Note) -> Returned:
         return Returned(results=returned)
     if isinstance(returned, tuple):
         return _of_tuple(returned, note)
-    encode_json(returned, "The function returned")
+    encode_json(returned, "The values that the function returned")
     note(f"The function returned {shown(returned)}, which is not kept: return {_EXPECTED}.")
     return Returned()
 
@@ -102,9 +102,12 @@ def encode_json(value: object, label: str, note: Note | None = None) -> bytes:
     except UnicodeEncodeError as error:
         raise TypeError(f"{label} hold text that is not Unicode: {error}.") from error
     except (TypeError, ValueError) as error:
+        place = _place_without_json(value, "$")
+        where = f" at {place}" if place not in (None, "$") else ""
+        # The frames of the encoder would tell nothing more.
         raise TypeError(
-            f"{label} cannot be written as JSON: {error}. Return {_EXPECTED}."
-        ) from error
+            f"{label} cannot be written as JSON: {error}{where}. Return {_EXPECTED}."
+        ) from None
     if _NUL in text and _holds_nul(json.loads(text)):
         raise TypeError(f"{label} hold the character NUL, which no database keeps. Remove it.")
     return encoded
@@ -157,6 +160,22 @@ def _plain(value: Any) -> Any:
     if callable(tolist):
         return tolist()
     raise TypeError(f"there is no JSON for {shown(value)}")
+
+
+def _place_without_json(value: object, place: str) -> str | None:
+    """Return the first place for which there is no JSON, such as `$.tables[0].rows`."""
+    if value is None or isinstance(value, str | int | float):
+        return None
+    if isinstance(value, dict):
+        parts = [(f"{place}.{key}", part) for key, part in value.items()]
+    elif isinstance(value, list | tuple):
+        parts = [(f"{place}[{index}]", part) for index, part in enumerate(value)]
+    else:
+        try:
+            return _place_without_json(_plain(value), place)
+        except TypeError:
+            return place
+    return next((found for at, part in parts if (found := _place_without_json(part, at))), None)
 
 
 def _without_nan(value: object) -> tuple[object, list[str]]:
