@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from longshore.engine.works import Outcome
 
+Told = tuple[str, int, str, str, bool]
+"""A notice: work, attempt, state, reason, and whether nothing follows by itself."""
 FINAL_STATES = ("success", "failure", "cancelled")
 
 
@@ -23,6 +26,8 @@ class Item:
     unique_key: str | None = None
     requires: tuple[str, ...] = ()
     requires_success: bool = True
+    timeout_s: float = 20.0
+    amended: bool = False
     state: str = "queued"
     reason: str = "submitted"
     attempt: int = 0
@@ -54,6 +59,7 @@ class Tube:
     id: int
     limit: int | None = None
     held: bool = False
+    notices: bool = False
 
 
 @dataclass
@@ -63,6 +69,8 @@ class Model:
     items: dict[str, Item] = field(default_factory=dict)
     tubes: dict[int, Tube] = field(default_factory=dict)
     accepted: set[tuple[str, int, str, str]] = field(default_factory=set)
+    told: Counter[Told] = field(default_factory=Counter)
+    """What is told of attempts that ended, and not followed yet."""
 
     def submit(self, item: Item, *, now_us: int) -> None:
         self.items[item.id] = item
@@ -78,7 +86,9 @@ class Model:
                 return item.id
         return None
 
-    def next_of(self, queues: Sequence[int], limit: int, *, now_us: int) -> list[Item]:
+    def next_of(
+        self, queues: Sequence[int], limit: int, *, now_us: int, among: Sequence[str] | None = None
+    ) -> list[Item]:
         """Return what a claim must get, in order."""
         chosen: list[Item] = []
         for queue in queues:
@@ -96,7 +106,10 @@ class Model:
             waiting = [
                 item
                 for item in self.items.values()
-                if item.queue == queue and item.state == "queued" and not tube.held
+                if item.queue == queue
+                and item.state == "queued"
+                and not tube.held
+                and (among is None or item.id in among)
             ]
             chosen += sorted(waiting, key=_order)[: max(room, 0)]
         return sorted(chosen, key=_order)[:limit]
@@ -124,6 +137,7 @@ class Model:
             return "accepted" if there and repeated else "lost"
         if item.cancelling:
             item.go("cancelled", "cancel_confirmed")
+            self._tell(item)
             self.accepted.add((work_id, attempt, holder, str(Outcome.CANCELLED)))
             self.settle(now_us)
             return "accepted" if outcome is Outcome.CANCELLED else "stop"
@@ -147,6 +161,11 @@ class Model:
             reason = {Outcome.FAILURE: "failed", Outcome.TIMED_OUT: "timed_out"}[outcome]
             # When the next attempt is due is random; the machine looks it up and checks its bounds.
             item.go("failure", reason, retry_us=self._retry(item, -1))
+        self._tell(item)
+
+    def _tell(self, item: Item) -> None:
+        if self.tubes[item.queue].notices and item.state in FINAL_STATES:
+            self.told[item.id, item.attempt, item.state, item.reason, item.final] += 1
 
     def _retry(self, item: Item, retry_us: int) -> int | None:
         return retry_us if item.attempt < item.attempts_max else None
@@ -160,6 +179,7 @@ class Model:
                 item.go("cancelled", "cancel_confirmed")
             else:
                 item.go("failure", reason, retry_us=self._retry(item, now_us))
+            self._tell(item)
         self.settle(now_us)
         return count
 
@@ -204,6 +224,31 @@ class Model:
                 cancelled.add(work_id)
         self.settle(now_us)
         return cancelled, stopping, final
+
+    def discard(self, work_ids: Sequence[str], now_us: int) -> int:
+        """Cancel works, whoever holds them, and forget them; return how many there were."""
+        _, stopping, _ = self.cancel(work_ids, now_us)
+        for work_id in stopping:
+            self.items[work_id].go("cancelled", "cancel_confirmed")
+        self.settle(now_us)
+        there = [work_id for work_id in set(work_ids) if work_id in self.items]
+        for work_id in there:
+            self.forget(work_id)
+        return len(there)
+
+    def forget(self, work_id: str) -> None:
+        self.items.pop(work_id, None)
+        self.told = Counter({told: n for told, n in self.told.items() if told[0] != work_id})
+
+    def retry_given(self, work_ids: Iterable[str]) -> int:
+        failed = [
+            item
+            for work_id in set(work_ids)
+            if (item := self.items.get(work_id)) is not None and item.retry_us is not None
+        ]
+        for item in failed:
+            item.go("queued", "retried")
+        return len(failed)
 
     def reopen(self, work_ids: Iterable[str]) -> set[str]:
         over = {one for one in work_ids if one in self.items and self.items[one].final}

@@ -27,7 +27,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     MultipleResults,
-    RuleBasedStateMachine,
     consumes,
     initialize,
     invariant,
@@ -45,6 +44,7 @@ from longshore.engine.works import NewWork, Outcome
 from longshore.errors import Conflict
 from longshore.storage import Database, open_database
 from tests.conftest import KINDS, PostgreSQLServer
+from tests.storage.bucket_rules import BucketRules
 from tests.storage.driving import Engine
 from tests.storage.model import FINAL_STATES, Item, Model, Tube
 
@@ -82,7 +82,7 @@ Held = tuple[str, int, str]
 OpenAgain = Callable[[ManualClock], Database]
 
 
-class EngineMachine(RuleBasedStateMachine):
+class EngineMachine(BucketRules):
     """The engine beside its model."""
 
     items = Bundle("items")
@@ -100,8 +100,8 @@ class EngineMachine(RuleBasedStateMachine):
             given: dict[str, Any] = {"backoff_s": BACKOFF_S, "backoff_max_s": BACKOFF_MAX_S}
             if limit is not None:
                 given["concurrency_max"] = limit
-            queue_id = self.engine.queue(name, **given)
-            self.model.tubes[queue_id] = Tube(queue_id, limit)
+            queue_id = self.engine.queue(name, notices=limit is None, **given)
+            self.model.tubes[queue_id] = Tube(queue_id, limit, notices=limit is None)
         self.queue_ids = list(self.model.tubes)
 
     @property
@@ -126,7 +126,7 @@ class EngineMachine(RuleBasedStateMachine):
         new = NewWork(
             queue_id, b"{}", group_id=plan.group, priority=plan.priority, delay_s=plan.delay_s,
             unique_key=plan.unique_key, attempts_max=plan.attempts_max, requires=needed,
-            requires_success=plan.requires_success,
+            requires_success=plan.requires_success, timeout_s=20.0,
         )  # fmt: skip
         known = self.model.known(queue_id, plan.unique_key)
         (answer,) = self.engine.submit_all([new])
@@ -263,8 +263,7 @@ class EngineMachine(RuleBasedStateMachine):
                 self.engine.forget(work_id)
             return
         assert self.engine.forget(work_id)["works"] == (item is not None)
-        self.model.items.pop(work_id, None)
-        self.fences.pop(work_id, None)
+        self.model.forget(work_id)
 
     @rule(queue=st.integers(0, 1), held=st.sampled_from([False, False, True]))
     def hold_or_release(self, queue: int, held: bool) -> None:
@@ -303,8 +302,9 @@ class EngineMachine(RuleBasedStateMachine):
                 item.state, item.reason, item.attempt, item.attempts_max, item.retry_us,
             )  # fmt: skip
             assert (work.lease_until_us, work.final) == (item.lease_until_us, item.final)
-            assert work.attempt <= work.attempts_max
+            assert work.attempt <= work.attempts_max or item.amended
             assert work.state != "running" or work.worker_id == item.holder
+            assert work.timeout_s == item.timeout_s
             assert work.attempt >= self.fences.get(work_id, 0), "the fence only grows"
             self.fences[work_id] = work.attempt
 
@@ -392,7 +392,9 @@ def on_sqlite(template: Path, directory: Path) -> Callable[[], OpenAgain]:
 
 def on_postgresql(server: PostgreSQLServer) -> Callable[[], OpenAgain]:
     url = server.new_database()
-    tables = "works, payloads, results, dependencies, events, queues, workers, worker_queues"
+    tables = (
+        "works, payloads, results, dependencies, events, queues, workers, worker_queues, notices"
+    )
 
     def fresh() -> OpenAgain:
         database = open_database(url, migrate=False)
