@@ -96,3 +96,8 @@ def test_a_character_of_any_kind_is_written_for_postgresql(rigs: list[Rig], char
     pattern = f"^{character}$"
     expected = {str(at) for at, text in enumerate(TEXTS) if re.search(pattern, text)}
     assert [rig.ask({"a": {"$regex": pattern}})[0] for rig in rigs] == [expected, expected]
+
+
+def test_a_group_that_is_not_closed_is_refused_with_what_to_do() -> None:
+    with pytest.raises(InvalidRequest, match=r"the pattern's end comes before a group is closed"):
+        parse("x(a|b", "")

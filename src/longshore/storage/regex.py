@@ -221,6 +221,8 @@ class _Parser:
             raise self._refusal("starts a group that looks around or has options; use (?:...)", -2)
         inner = self._choice()
         if not self._take(")"):
+            if self._at >= len(self._source):
+                raise self._refusal("comes before a group is closed; add ')', or write '\\('")
             raise self._refusal("ends or stands inside a group that is not closed before it")
         return inner
 
