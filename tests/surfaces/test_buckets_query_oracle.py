@@ -28,7 +28,7 @@ DOCUMENTS = 25
 SETS = 3
 FILTERS = 20
 CASES_MIN = 20_000
-LEFT_OUT_MAX = 0.2
+LEFT_OUT_MAX = 0.25
 
 Documents = list[dict[str, Any]]
 

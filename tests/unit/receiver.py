@@ -52,7 +52,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         size = int(self.headers.get("content-length", 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.receiver.requests.append(Received(self.path, headers, self.rfile.read(size)))
+        body = self.rfile.read(size)
+        if len(body) < size:
+            # The sender died on the way: that is no message.
+            self.close_connection = True
+            return
+        self.receiver.requests.append(Received(self.path, headers, body))
         step = self.receiver.script.pop(0) if self.receiver.script else 200
         self.receiver.arrived.set()
         if isinstance(step, int):
