@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from longshore import webhooks
-    from longshore.errors import LongshoreError, Reject, RetryLater
+    from longshore.errors import LeaseLost, LongshoreError, Reject, RetryLater
     from longshore.sdk import AsyncClient, AsyncWork, Client, Work
     from longshore.worker.documents import Document, Field, InputFile, Page
     from longshore.worker.registry import app, function, setup
@@ -25,6 +25,7 @@ _HOMES = {
     "Document": "longshore.worker.documents",
     "Field": "longshore.worker.documents",
     "InputFile": "longshore.worker.documents",
+    "LeaseLost": "longshore.errors",
     "LongshoreError": "longshore.errors",
     "Page": "longshore.worker.documents",
     "Reject": "longshore.errors",
@@ -42,6 +43,7 @@ __all__ = [
     "Document",
     "Field",
     "InputFile",
+    "LeaseLost",
     "LongshoreError",
     "Page",
     "Reject",

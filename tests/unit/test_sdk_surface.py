@@ -100,6 +100,11 @@ def test_the_public_names_change_only_on_purpose() -> None:
     assert all(hasattr(sdk, name) for name in sdk.__all__)
 
 
+def test_the_package_gives_the_errors_that_a_worker_of_ones_own_meets() -> None:
+    assert longshore.LeaseLost is errors.LeaseLost
+    assert {"LeaseLost", "LongshoreError", "Reject", "RetryLater"} <= set(longshore.__all__)
+
+
 def test_the_package_gives_the_clients() -> None:
     assert longshore.Client is sdk.Client
     assert longshore.AsyncClient is sdk.AsyncClient
