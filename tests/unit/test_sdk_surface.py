@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import longshore
-from longshore import sdk
+from longshore import errors, sdk
 
 ROOT = Path(__file__).resolve().parents[2]
 
