@@ -22,7 +22,7 @@ NUMBERS: tuple[Any, ...] = (
     -(10**30), -1, 0.5, 1.5e9, 2**31 - 1, 2**31, 2**63 - 1, 2**63, 10**30, HUGE, 1e300, 1e308,
     True, "1", "x", None, [], {},
 )  # fmt: skip
-TEXTS = (NUL, "\ud800", "x" * 300, "", "'; DROP TABLE works; --", "%00", "../..", "{}", "$where")
+TEXTS = (NUL, "\ud800", "x" * 300, "", "'; DROP TABLE works; --", "../..")
 ENDLESS = ("inf", "1e400", "9" * 400)
 JSON = {"Content-Type": "application/json"}
 WITHIN_S = 15.0
