@@ -69,6 +69,7 @@ class Ledger:
     uploads: list[str] = field(default_factory=list)
     refuse_logs: bool = False
     down: bool = False
+    waiting: int = 0
     changed: threading.Condition = field(default_factory=threading.Condition)
 
 
@@ -98,6 +99,8 @@ class WorkerServer:
         with self.ledger.changed:
             self.ledger.down = True
             self.ledger.changed.notify_all()
+            # Who waits for work must have left before another server begins.
+            assert self.ledger.changed.wait_for(lambda: not self.ledger.waiting, DEADLINE_S)
         self._http.shutdown()
         self._http.server_close()
 
@@ -281,9 +284,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.ledger.claims += 1
         self.ledger.claim_limits.append(request.limit)
         self.ledger.changed.notify_all()
+        self.ledger.waiting += 1
         self.ledger.changed.wait_for(
             lambda: self.ledger.queued or self.ledger.down, min(request.wait_s, 1.0)
         )
+        self.ledger.waiting -= 1
+        self.ledger.changed.notify_all()
         if self.ledger.down:
             self.close_connection = True
             return None
