@@ -26,6 +26,10 @@ SESSION = "us"
 PART = "pt"
 REQUEST = "rq"
 WEBHOOK = "hk"
+SERVICE = "sn"
+SERVICE_VERSION = "sv"
+PIPELINE = "bp"
+DELIVERY = "dl"
 
 
 # The extended-hex alphabet keeps the order of the bytes; the standard base32 one does not.

@@ -46,6 +46,8 @@ queues = Table(
     Column("organisation_id", Text, nullable=False),
     Column("surface", Text, nullable=False),
     Column("name", Text, nullable=False),
+    # Whoever serves the parent serves this queue as well.
+    Column("parent_id", BigInteger),
     Column("attempts_max", Integer, nullable=False),
     Column("timeout_s", Float),
     Column("backoff_s", Float, nullable=False),
@@ -60,7 +62,11 @@ queues = Table(
     Column("held_why", Text),
     Column("created_us", BigInteger, nullable=False),
     UniqueConstraint("organisation_id", "surface", "name"),
-)
+    Index(
+        "ix_queues_parent_id", "parent_id",
+        sqlite_where=text("parent_id IS NOT NULL"), postgresql_where=text("parent_id IS NOT NULL"),
+    ),
+)  # fmt: skip
 
 works = Table(
     "works",

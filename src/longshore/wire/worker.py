@@ -43,6 +43,40 @@ class BucketOffer(msgspec.Struct, frozen=True, kw_only=True):
     """Time limit of the function that is registered for it, in seconds; for the worker itself."""
 
 
+class InputField(msgspec.Struct, frozen=True, kw_only=True):
+    """One input of a service, as its function declares it."""
+
+    name: str
+    kind: str = "any"
+    """`number`, `integer`, `text`, `boolean`, `list`, `object` or `any`; for people."""
+    required: bool = True
+    default: Any = None
+
+
+class ServiceOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a service that a worker can run."""
+
+    name: str
+    """Folder and service, such as "my-folder/my-service"; compared without regard to case."""
+    version: str
+    """Numbers with dots, such as "0.4.2"."""
+    description: str = ""
+    batch: bool = False
+    """Whether the function takes whole columns."""
+    timeout_s: float | None = None
+    """Time limit of one record, in seconds."""
+    active_since: str | None = None
+    """ISO 8601 date or time from which the version counts; the first registration unless given."""
+    inputs: list[InputField] | None = None
+    """None where the function takes whatever a record has."""
+    outputs: list[str] | None = None
+    """Names of the outputs, where the function declares them."""
+    subservices: dict[str, list[str]] = {}
+    """Named groups of outputs."""
+    attempts_max: int = 10
+    """Attempts of one chunk; each costs a whole worker."""
+
+
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """POST /longshore/v1/worker/register: a worker says who it is and what it can run."""
 
@@ -51,6 +85,9 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     apps: list[AppOffer] = []
     buckets: list[BucketOffer] = []
+    services: list[ServiceOffer] = []
+    workbooks: bool = False
+    """Whether it can compute services that are workbooks."""
     incarnation: str
     """Random at each start of the process, so that a restarted worker is a different one."""
 
@@ -60,7 +97,7 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
 
     worker_id: str
     queues: list[int]
-    """Ids of the queues that hold work for the offers: those of the apps, then of the buckets."""
+    """Ids of the queues that hold work for the offers: of apps, buckets, then services."""
     lease_s: float
     """Length of a lease; renew at a third of it."""
 
@@ -321,3 +358,48 @@ class AppResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The post-processed PDF, uploaded by POST /longshore/v1/blobs, where the run asked for it."""
     pdf_size_bytes: int | None = None
     pdf_sha256: str | None = None
+
+
+class ChunkPayload(msgspec.Struct, frozen=True, kw_only=True):
+    """The payload of a work of surface "pipelines": a chunk of records for one service version."""
+
+    service: str
+    """Folder and service, as the worker offers it."""
+    version: str
+    version_id: str
+    kind: str = "python"
+    """`python`, or `workbook`: then the next two say where it lies (GET /longshore/v1/blobs/ID)."""
+    blob_id: str | None = None
+    sha256: str | None = None
+    outputs: list[str] | None = None
+    """Only these outputs are wanted; all unless given."""
+    unique_record_key: list[str] | None = None
+    """Inputs whose values tell a person which record it is."""
+    timeout_s: float | None = None
+    """Time limit of one record, in seconds."""
+    records: int
+    """Without the header row."""
+    columnar: bool
+    """Whether `data.inputs` are rows below a header row; otherwise they are objects."""
+    data: msgspec.Raw
+    """`{"inputs": [...], "parameters": {...} | null, "summary": {...} | null}`, as it was pushed."""
+
+
+class ChunkResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a work of surface "pipelines"; lists have one entry for each record."""
+
+    records: int
+    failed: int = 0
+    """Records that have errors."""
+    compute_ms: float = 0.0
+    outputs: msgspec.Raw
+    """In the form of the inputs: objects, or rows below a header row; null for a failed record."""
+    warnings: msgspec.Raw = NO_RESULT
+    """null when no record has any, else a list: null or [{"source_path", "message"}]."""
+    errors: msgspec.Raw = NO_RESULT
+    """null when no record has any, else a list: null or [{"error_category", "error_type",
+    "additional_details", "source_path", "message"}]."""
+    process_time: msgspec.Raw = NO_RESULT
+    """null when all are 0, else a list of milliseconds."""
+    summary: msgspec.Raw = NO_RESULT
+    """null when none was asked for, else a list of lists."""
