@@ -9,6 +9,7 @@
     ├── Conflict                  the present state of the thing forbids the request
     │   ├── LeaseLost             a worker reports on an attempt that it no longer holds
     │   └── IdempotencyConflict   one idempotency key, two different requests
+    ├── BufferFull                a pipeline holds as much as it may; there is room after a while
     ├── PreconditionFailed        a condition that the request itself stated does not hold
     ├── RangeNotSatisfiable       a byte range outside the file
     ├── ServerFault               the server could not do what it should have done
@@ -111,6 +112,12 @@ class IdempotencyConflict(Conflict):
     """An idempotency key was used before for a different request."""
 
     code = "idempotency_conflict"
+
+
+class BufferFull(LongshoreError):
+    """A pipeline holds as many bytes as it may; nothing was taken, and there is room after a while."""
+
+    code = "buffer_full"
 
 
 class PreconditionFailed(LongshoreError):

@@ -63,9 +63,16 @@ async def optional_object(request: Request) -> dict[str, Any]:
 
 
 async def struct_body(
-    request: Request, form: type[S], *, limit_bytes: int = limits.JSON_BODY_BYTES
+    request: Request,
+    form: type[S],
+    *,
+    limit_bytes: int = limits.JSON_BODY_BYTES,
+    raw_parts: bool = False,
 ) -> S:
     """Return the body decoded as a msgspec struct, for the hot routes.
+
+    With `raw_parts`, what lies deep in the body is kept as the bytes that came: its depth is then
+    bounded only by what the decoder can walk through, and no time is spent to find it out.
 
     Raises:
         TooLarge, InvalidRequest: as `json_body`, or the body has not the form of the struct.
@@ -73,13 +80,29 @@ async def struct_body(
     data = await raw_body(request, limit_bytes=limit_bytes)
 
     def decode() -> S:
-        check_depth(data)
-        try:
-            return msgspec.json.decode(data, type=form)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InvalidRequest(f"The body cannot be used: {str(error)[:500]}") from error
+        if not raw_parts:
+            check_depth(data)
+        return decoded(data, form)
 
     return await asyncio.to_thread(decode) if len(data) > ASIDE_BYTES else decode()
+
+
+def decoded(data: bytes, form: type[S]) -> S:
+    """Return JSON text decoded as a msgspec struct.
+
+    Raises:
+        InvalidRequest: it is not JSON, or has not the form of the struct.
+        TooLarge: it is nested deeper than the decoder can walk through.
+    """
+    try:
+        return msgspec.json.decode(data, type=form)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"The body cannot be used: {str(error)[:500]}") from error
+    except RecursionError as error:
+        raise TooLarge(
+            f"The body is nested deeper than {limits.JSON_DEPTH} levels. Flatten it.",
+            details={"limit": limits.JSON_DEPTH},
+        ) from error
 
 
 async def raw_body(request: Request, *, limit_bytes: int) -> bytes:

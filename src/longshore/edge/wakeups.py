@@ -18,7 +18,9 @@ JOBS: Final = "jobs"
 """Topic of queues of system jobs that were just made, so that nobody listens to them yet."""
 QUEUES: Final = "queues"
 """Topic of queues that were just made (`longshore.engine.queues`)."""
-_HEARD: Final = (_QUEUE, _EVERYTHING, NOTICES, JOBS, QUEUES)
+PIPELINE: Final = "pipelines:"
+"""Beginning of the topic of a pipeline, or of an execution, whose outputs have grown."""
+_HEARD: Final = (_QUEUE, _EVERYTHING, NOTICES, JOBS, QUEUES, PIPELINE)
 
 
 class Bell:

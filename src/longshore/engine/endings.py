@@ -302,5 +302,5 @@ def _follow(connection: Connection, moved: Sequence[Moved], *, actor: str) -> No
     limited = [queue.id for queue in known.values() if queue.limited]
     back = {row.queue_id for row in moved if row.state is State.QUEUED}
     queues.wake(connection, sorted(back.union(limited)))
-    notices.tell(connection, [row for row in moved if known[row.queue_id].notices])
+    notices.tell(connection, [row for row in moved if known[row.queue_id].tells(row.state)])
     dependencies.settle(connection, moved, actor=actor)

@@ -194,7 +194,7 @@ def _why_queued(
                 "running": same,
             }
             return f"the limit {work.concurrency_key}={queue.key_concurrency_max} is reached{again}"
-    online = workers.online(connection, queue.id)
+    online = workers.online(connection, queue.parent_id or queue.id)
     facts["workers_online"] = online
     if not online and queue.surface not in (_SERVED_BY_THE_SERVER, _SERVED_BY_CLIENTS):
         return f"no worker that offers {queue.name!r} is online (0 online){again}"

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, Row, Select, bindparam, insert, select, update
+from sqlalchemy import BigInteger, Connection, Row, Select, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from longshore.engine.states import State
 from longshore.engine.tables import queues
 from longshore.errors import InvalidRequest, NotFound
 from longshore.storage import notify, now_us
@@ -32,7 +33,9 @@ class Queue:
         key_concurrency_max: most works with one concurrency key that run at once, or None.
         retention_s: how long a finished work without a group is kept, or None for ever.
         expired_pause_s: pause before the next attempt when a lease ended by itself.
+        parent_id: the queue whose workers serve this one as well, or None.
         notices: whether each end of an attempt is told to whoever follows (engine.notices).
+        successes_told: whether a success is told as well; False where only failures matter.
         held_us: since when nothing may be claimed from it, or None.
     """
 
@@ -40,6 +43,7 @@ class Queue:
     organisation_id: str
     surface: str
     name: str
+    parent_id: int | None
     attempts_max: int
     timeout_s: float | None
     backoff_s: float
@@ -49,9 +53,14 @@ class Queue:
     retention_s: float | None
     expired_pause_s: float
     notices: bool
+    successes_told: bool
     held_us: int | None
     held_by: str | None
     held_why: str | None
+
+    def tells(self, state: State) -> bool:
+        """Whether an attempt that ended in `state` is told to whoever follows."""
+        return self.notices and (self.successes_told or state is not State.SUCCESS)
 
     @property
     def limited(self) -> bool:
@@ -83,6 +92,8 @@ def ensure(  # noqa: PLR0913 - one argument a setting, all by name
     retention_s: float | None = None,
     expired_pause_s: float = 0.0,
     notices: bool = False,
+    successes_told: bool = True,
+    parent_id: int | None = None,
 ) -> int:
     """Return the id of the queue, making it with these settings if it is not there."""
     found = find(connection, organisation_id, surface, name)
@@ -100,6 +111,8 @@ def ensure(  # noqa: PLR0913 - one argument a setting, all by name
         "retention_s": retention_s,
         "expired_pause_s": expired_pause_s,
         "notices": notices,
+        "successes_told": successes_told,
+        "parent_id": parent_id,
         "created_us": now_us(connection),
     }
     try:
@@ -167,6 +180,33 @@ def of_surface(connection: Connection, surface: str) -> list[Queue]:
     return [_queue(row) for row in rows]
 
 
+def children(connection: Connection, parent_ids: Collection[int]) -> list[int]:
+    """Return the ids of the queues below these that may be claimed from."""
+    dialect = connection.dialect.name
+    chosen = given_parameters(dialect, [(parent_id,) for parent_id in sorted(parent_ids)], 1)
+    return list(connection.execute(_children(dialect), chosen).scalars())
+
+
+@cache
+def _children(dialect: str) -> Select[Any]:
+    given = given_rows(dialect, id=BigInteger)
+    return (
+        select(queues.c.id)
+        .where(queues.c.parent_id == given.c.id, queues.c.held_us.is_(None))
+        .order_by(queues.c.id)
+    )
+
+
+def leave_parent(connection: Connection, queue_id: int) -> None:
+    """Serve the queue no longer together with its parent: nothing more will be put into it."""
+    connection.execute(update(queues).where(queues.c.id == queue_id).values(parent_id=None))
+
+
+def remove(connection: Connection, queue_id: int) -> None:
+    """Delete a queue whose works were forgotten."""
+    connection.execute(delete(queues).where(queues.c.id == queue_id))
+
+
 def hold(connection: Connection, queue_id: int, *, actor: str, why: str) -> Queue:
     """Let nothing more be claimed from the queue until it is released; what runs goes on."""
     get(connection, queue_id)
@@ -218,9 +258,23 @@ def configure(connection: Connection, queue_id: int, **changes: float | None) ->
 
 
 def wake(connection: Connection, queue_ids: Iterable[int]) -> None:
-    """Tell who waits for work in these queues to look again, once this is durable."""
-    for queue_id in queue_ids:
+    """Tell who waits for work in these queues, or their parents, to look again, once it is durable."""
+    woken = set(queue_ids)
+    if not woken:
+        return
+    dialect = connection.dialect.name
+    chosen = given_parameters(dialect, [(queue_id,) for queue_id in sorted(woken)], 1)
+    woken.update(connection.execute(_parents(dialect), chosen).scalars())
+    for queue_id in sorted(woken):
         notify(connection, f"queue:{queue_id}")
+
+
+@cache
+def _parents(dialect: str) -> Select[Any]:
+    given = given_rows(dialect, id=BigInteger)
+    return select(queues.c.parent_id).where(
+        queues.c.id == given.c.id, queues.c.parent_id.is_not(None)
+    )
 
 
 def lock(connection: Connection, queue_ids: Collection[int]) -> None:

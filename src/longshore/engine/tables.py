@@ -27,6 +27,7 @@ from sqlalchemy import (
     false,
     or_,
     text,
+    true,
 )
 
 from longshore.engine.states import Reason, State
@@ -57,6 +58,7 @@ queues = Table(
     Column("retention_s", Float),
     Column("expired_pause_s", Float, nullable=False, server_default="0"),
     Column("notices", Boolean, nullable=False, server_default=false()),
+    Column("successes_told", Boolean, nullable=False, server_default=true()),
     Column("held_us", BigInteger),
     Column("held_by", Text),
     Column("held_why", Text),

@@ -35,6 +35,7 @@ TABLE: Final[dict[type[LongshoreError], tuple[int, str]]] = {
     errors.Conflict: (409, "Not possible in the present state"),
     errors.LeaseLost: (409, "The lease is lost"),
     errors.IdempotencyConflict: (409, "The idempotency key was used before"),
+    errors.BufferFull: (429, "No room at present"),
     errors.PreconditionFailed: (412, "A condition does not hold"),
     errors.RangeNotSatisfiable: (416, "The range lies outside the file"),
     errors.ServerFault: (500, "The server failed"),
@@ -57,6 +58,7 @@ UNEXPECTED: Final = (
     "for the request id in the server's log."
 )
 _APPS_PATH: Final = re.compile(r"/+(?:api/+)?v[12](?:/|\Z)")
+_PIPELINES_PATH: Final = re.compile(r"/[^/]+/api/v[34](?:/|\Z)")
 _HTTP_CODES: Final = {404: "not_found", 405: "method_not_allowed", 400: "invalid_request"}
 
 
@@ -68,6 +70,9 @@ def status_of(error: LongshoreError) -> int:
 def respond(scope: Scope, error: LongshoreError) -> Response:
     """Answer with an error in the form of the protocol that the request's path belongs to."""
     status, title = TABLE[type(error)]
+    if status == 413 and _PIPELINES_PATH.match(scope["path"]):
+        # The published client of pipelines tells its users the number of few statuses, not of this.
+        status = 422
     return _form(
         scope, status, title, error.message, error.code, error.details, _headers(error, status)
     )
@@ -124,7 +129,7 @@ async def _disconnected(request: Request, _error: Exception) -> Response:
 def _headers(error: LongshoreError, status: int) -> dict[str, str]:
     if status == 401:
         return {"WWW-Authenticate": "Bearer"}
-    if status == 503:
+    if status in (429, 503):
         return {"Retry-After": str(error.details.get("retry_after_s", 1))}
     if status == 416:
         return {"Content-Range": f"bytes */{error.details.get('size_bytes', 0)}"}

@@ -153,7 +153,9 @@ async def renew(request: Request, call: Worker) -> Response:
 @router.post("/worker/report")
 async def report(request: Request, call: Worker) -> Response:
     """Record how attempts ended; the answer names those that the fence refused."""
-    wanted = await struct_body(request, wire.ReportRequest, limit_bytes=limits.REPORT_BODY_BYTES)
+    wanted = await struct_body(
+        request, wire.ReportRequest, limit_bytes=limits.REPORT_BODY_BYTES, raw_parts=True
+    )
     if len(wanted.reports) > limits.CLAIM_WORKS:
         raise TooLarge(f"{len(wanted.reports)} reports; send at most {limits.CLAIM_WORKS} at once.")
     endings = [_ending(each) for each in wanted.reports]

@@ -130,7 +130,7 @@ pipeline_chunks = Table(
     # What waits or is computed: the input buffer.
     Index(
         "ix_pipeline_chunks_pending", "pipeline_id", "input_bytes",
-        sqlite_where=text("finished_us IS NULL"), postgresql_where=text("finished_us IS NULL"),
+        sqlite_where=text("finished_us IS NULL AND erased_us IS NULL"), postgresql_where=text("finished_us IS NULL AND erased_us IS NULL"),
     ),
     # What can be pulled, in the order in which it was computed: the output buffer.
     Index(

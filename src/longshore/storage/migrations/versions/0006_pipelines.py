@@ -14,6 +14,10 @@ depends_on = None
 def upgrade() -> None:
     """Make the tables of longshore.surfaces.pipelines, and give queues parents."""
     op.add_column("queues", sa.Column("parent_id", sa.BigInteger))
+    op.add_column(
+        "queues",
+        sa.Column("successes_told", sa.Boolean, nullable=False, server_default=sa.true()),
+    )
     op.create_index(
         "ix_queues_parent_id",
         "queues",
@@ -35,6 +39,7 @@ def downgrade() -> None:
     ):  # fmt: skip
         op.drop_table(table)
     op.drop_index("ix_queues_parent_id", "queues")
+    op.drop_column("queues", "successes_told")
     op.drop_column("queues", "parent_id")
 
 
@@ -202,8 +207,8 @@ def _make_chunks() -> None:
         "ix_pipeline_chunks_pending",
         "pipeline_chunks",
         ["pipeline_id", "input_bytes"],
-        sqlite_where=sa.text("finished_us IS NULL"),
-        postgresql_where=sa.text("finished_us IS NULL"),
+        sqlite_where=sa.text("finished_us IS NULL AND erased_us IS NULL"),
+        postgresql_where=sa.text("finished_us IS NULL AND erased_us IS NULL"),
     )
 
 
