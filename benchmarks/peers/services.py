@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+RECORDS_REQUIREMENTS = Path(__file__).with_name("requirements-records.txt")
 REDIS_OPTIONS = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
 REDIS_MISSING = (
     "redis-server is not installed, so the peers on Redis are left out. "
@@ -23,11 +24,11 @@ REDIS_MISSING = (
 )
 
 
-def environment(directory: Path) -> Path:
+def environment(directory: Path, requirements: Path = REQUIREMENTS) -> Path:
     """Return the Python of an environment with the pinned peers, made where it is missing."""
     python = directory / "bin" / "python"
     stamp = directory / "requirements.sha256"
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
         print(f"Making the environment of the peers in {directory}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", directory], check=True)
@@ -39,7 +40,7 @@ def environment(directory: Path) -> Path:
             "--quiet",
             "--disable-pip-version-check",
         ]
-        subprocess.run([*pip, "--requirement", REQUIREMENTS], check=True)
+        subprocess.run([*pip, "--requirement", requirements], check=True)
         stamp.write_text(wanted)
     return python
 
