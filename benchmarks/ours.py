@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from contextlib import ExitStack
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from peers.measuring import Speed
-from peers.services import PostgreSQL, free_port, running
+from peers.services import PostgreSQL, running
 from peers.tally import VARIABLE, Tally
+from server import Server
 
 HERE = Path(__file__).parent
 BULK = 500
 CONNECTIONS = 2
-READY_S = 60.0
 DURABILITY = {
     "SQLite": "SQLite, WAL, synchronous=FULL; leased until it is done",
     "PostgreSQL": "PostgreSQL, synchronous_commit=on; leased until it is done",
@@ -36,28 +32,16 @@ class Ours:
         self.store = store
         self.title = f"Longshore, {store}"
         self.durability = DURABILITY[store]
-        self._directory = Path(tempfile.mkdtemp(prefix="longshore-bench-"))
-        self.tally = Tally(self._directory / "tally")
-        self._variables = {**os.environ, VARIABLE: str(self._directory / "tally")}
-        port = free_port()
-        self._url = f"http://127.0.0.1:{port}"
-        data = self._directory / "data"
-        command = [sys.executable, "-m", "longshore", "up", "--no-worker"]
-        command += ["--data", str(data), "--port", str(port)]
-        if postgres is not None:
-            command += ["--database", postgres.fresh()]
-        self._stack = ExitStack()
-        self._server = self._stack.enter_context(
-            running(command, quiet=True, cwd=self._directory, env=self._variables)
-        )
-        self._await_ready()
-        keys = json.loads((data / "credentials.json").read_text())
-        self._key, self._worker_key = keys["key"], keys["worker_key"]
+        self._tally_directory = tempfile.TemporaryDirectory(prefix="longshore-bench-")
+        path = Path(self._tally_directory.name, "tally")
+        self.tally = Tally(path)
+        self._server = Server(postgres, {VARIABLE: str(path)})
+        self._variables = self._server.variables
         self.speed(4 * BULK)
 
     def close(self) -> None:
-        self._stack.close()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._server.close()
+        self._tally_directory.cleanup()
 
     def speed(self, count: int) -> Speed:
         """Deposit in bulk, then withdraw, run and update in bulk, by a lean client.
@@ -92,7 +76,7 @@ class Ours:
     def latency(self, count: int) -> list[float]:
         """Return milliseconds from before the deposit to the start, by a lean worker that waits."""
         self.tally.clear()
-        program = [sys.executable, HERE / "lean.py", self._url, self._key, "serve"]
+        program = [sys.executable, HERE / "lean.py", self._server.url, self._server.key, "serve"]
         with running(program, quiet=True, env=self._variables):
             return self._samples(count)
 
@@ -102,29 +86,22 @@ class Ours:
         with self._worker("thread"):
             return self._samples(count)
 
-    def server_cpu_s(self) -> float:
-        """Return the processor time that the server has taken, for who profiles it."""
-        fields = Path(f"/proc/{self._server.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     def _samples(self, count: int) -> list[float]:
         # The first ones wait for the worker to start.
         self._lean("latency", 5)
         return list(self._lean("latency", count))
 
-    def _worker(self, executor: str) -> Any:
-        command = [sys.executable, "-m", "longshore", "worker", "--bucket", "bench"]
-        command += ["--slots", "2", "--executor", executor]
-        variables = {
-            **self._variables,
-            "LONGSHORE_URL": self._url,
-            "LONGSHORE_KEY": self._worker_key,
-            "PYTHONPATH": str(HERE),
-        }
-        return running(command, quiet=True, cwd=HERE, env=variables)
+    def _worker(self, executor: str) -> AbstractContextManager[Any]:
+        return self._server.worker("--bucket", "bench", "--slots", "2", "--executor", executor)
 
     def _lean(self, action: str, *numbers: int) -> Any:
-        program: list[str | Path] = [sys.executable, HERE / "lean.py", self._url, self._key, action]
+        program: list[str | Path] = [
+            sys.executable,
+            HERE / "lean.py",
+            self._server.url,
+            self._server.key,
+            action,
+        ]
         done = subprocess.run(
             [*program, *map(str, numbers)],
             env=self._variables,
@@ -139,15 +116,3 @@ class Ours:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the worker has run {done} of {count} works")
             time.sleep(0.01)
-
-    def _await_ready(self) -> None:
-        deadline = time.monotonic() + READY_S
-        while True:
-            try:
-                urllib.request.urlopen(f"{self._url}/readyz", timeout=2).close()
-            except (OSError, urllib.error.URLError):
-                if time.monotonic() > deadline or self._server.poll() is not None:
-                    raise
-                time.sleep(0.05)
-            else:
-                return
