@@ -51,7 +51,7 @@ def address(text: str) -> Address:
     """
     match = _URI.fullmatch(text.strip())
     parts = [] if match is None else [part.strip() for part in match["name"].split("/")]
-    if parts and not parts[0]:
+    if len(parts) > 2 and not parts[0]:
         parts = parts[1:]
     if len(parts) == 4 and [parts[0].lower(), parts[2].lower()] == ["folders", "services"]:
         parts = [parts[1], parts[3]]
