@@ -71,6 +71,7 @@ class PostgreSQL:
 
         self._uri = str(get_server(directory, cleanup_mode="delete").get_uri())
         self._made = 0
+        self.pid = int((directory / "postmaster.pid").read_text().split()[0])
 
     def fresh(self) -> str:
         """Make a database; return its URL."""
