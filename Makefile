@@ -24,12 +24,12 @@ CHECKS := lint format-check types imports tidy generated spelling docs-check
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 	--constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help venv demo test check bench bench-buckets docs constraints clean
+.PHONY: help venv demo test check bench bench-buckets bench-pipelines docs constraints clean
 .PHONY: lint format-check types imports tidy generated spelling docs-check
 
 help: ## List these targets
 	@echo "Longshore: make TARGET"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(COMPLETE) $(WORKFLOW_CLIENT) ## Make the environment in .venv, with everything for development
 	@echo "==> $(VENV) is ready: . $(BIN)/activate"
@@ -55,6 +55,10 @@ bench: $(COMPLETE) ## Run the benchmarks; RECEIPTS=DIR names the labelled receip
 bench-buckets: $(COMPLETE) ## Measure work buckets beside eight other queues; QUICK=1 for one short round
 	@echo "==> benchmarks/buckets.py: ten minutes, or two with QUICK=1; the peers live in $(VENV)/peers"
 	@$(BIN)/python benchmarks/buckets.py --peers $(VENV)/peers $(if $(QUICK),--quick)
+
+bench-pipelines: $(COMPLETE) ## Measure record pipelines beside a process pool, Dask and Ray; QUICK=1 for one round
+	@echo "==> benchmarks/pipelines.py: ten minutes, or two with QUICK=1"
+	@$(BIN)/python benchmarks/pipelines.py --peers $(VENV)/peers-records $(if $(QUICK),--quick)
 
 docs: $(COMPLETE) ## Write the generated reference pages and build the site into site/
 	@echo "==> Writing the reference pages"
