@@ -15,7 +15,7 @@ RUNTIME := $(VENV)/.has-runtime
 COMPLETE := $(VENV)/.has-everything
 DECLARED := pyproject.toml constraints.txt
 # A published client that the tests drive and that cannot share our environment has its own.
-WORKFLOW_CLIENT := $(VENV)/clients/workflow/.is-complete
+CLIENTS := $(patsubst %,$(VENV)/clients/%/.is-complete,workflow cspark cspark-0.1)
 
 # From quick to slow; a failure of one does not hide the findings of the next.
 CHECKS := lint format-check types imports tidy generated spelling docs-check
@@ -31,13 +31,13 @@ help: ## List these targets
 	@echo "Longshore: make TARGET"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-venv: $(COMPLETE) $(WORKFLOW_CLIENT) ## Make the environment in .venv, with everything for development
+venv: $(COMPLETE) $(CLIENTS) ## Make the environment in .venv, with everything for development
 	@echo "==> $(VENV) is ready: . $(BIN)/activate"
 
 demo: $(RUNTIME) ## Read receipts with OCR, kill the worker three times, lose nothing, clean up
 	@$(BIN)/longshore demo receipts
 
-test: $(COMPLETE) $(WORKFLOW_CLIENT) ## Run all tests
+test: $(COMPLETE) $(CLIENTS) ## Run all tests
 	@echo "==> Running the tests in $(TEST_PROCESSES) processes"
 	@$(BIN)/python -m pytest --quiet --numprocesses $(TEST_PROCESSES) --dist worksteal \
 		--durations 10 $(PYTEST_ARGS)
@@ -138,8 +138,8 @@ $(COMPLETE): $(DECLARED) | $(BIN)/python
 	@$(INSTALL) --editable '.[postgres,ocr]' --group dev
 	@touch $(RUNTIME) $@
 
-$(WORKFLOW_CLIENT): tests/clients/requirements-workflow.txt | $(BIN)/python
-	@echo "==> Installing the published workflow client in an environment of its own (some seconds)"
+$(CLIENTS): $(VENV)/clients/%/.is-complete: tests/clients/requirements-%.txt | $(BIN)/python
+	@echo "==> Installing the published client $* in an environment of its own (some seconds)"
 	@rm -rf "$(@D)"
 	@$(BIN)/python -m venv "$(@D)"
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --requirement $<

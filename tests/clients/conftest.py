@@ -1,4 +1,4 @@
-"""Real servers for the published clients: `longshore up`, with a worker beside it for apps."""
+"""Real servers for the published clients: `longshore up`, with a worker beside it where needed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from longshore.access import keys, organisations
 from longshore.access.roles import Role
 from longshore.storage import open_database
 from tests.acceptance.harness import Server, eventually, kill_marked
+from tests.clients.spark_rig import FLAVOURS, Spark, SparkServer, StartSpark
 from tests.clients.workflow_client import Console, Workspace
 from tests.conftest import KINDS
 
@@ -220,3 +221,44 @@ def workspace(bucket_server: BucketServer, tmp_path: Path) -> Workspace:
 def console(bucket_server: BucketServer, workspace: Workspace) -> Console:
     """A process of the workflow client, as the user of the workspace."""
     return bucket_server.console(workspace)
+
+
+@pytest.fixture(scope="session")
+def spark_servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, mark: str
+) -> Iterator[StartSpark]:
+    """A server with services on each database, which starts when it is first asked for."""
+    started: dict[str, SparkServer] = {}
+
+    def get(kind: str) -> SparkServer:
+        if kind not in started:
+            database = None
+            if kind == "postgresql":
+                database = request.getfixturevalue("postgresql_server").new_database()
+            data = tmp_path_factory.mktemp("spark") / "data"
+            started[kind] = SparkServer.start(data, mark, database)
+        return started[kind]
+
+    yield get
+    for made in started.values():
+        made.close()
+    unforeseen = [line for made in started.values() for line in made.server.unforeseen()]
+    assert not unforeseen, "\n".join(unforeseen)
+
+
+@pytest.fixture
+def spark_server(spark_servers: StartSpark) -> SparkServer:
+    """A server with services on SQLite, which tests share."""
+    return spark_servers("sqlite")
+
+
+@pytest.fixture(params=FLAVOURS)
+def spark(request: pytest.FixtureRequest, spark_server: SparkServer, tmp_path: Path) -> Spark:
+    """A user of each flavour of the published client."""
+    return Spark.of(spark_server, request.param, tmp_path)
+
+
+@pytest.fixture
+def present(spark_server: SparkServer, tmp_path: Path) -> Spark:
+    """A user of the present client, where its flavours do not differ."""
+    return Spark.of(spark_server, "sync", tmp_path)
