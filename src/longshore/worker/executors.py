@@ -1,0 +1,304 @@
+"""Dask and Ray behind `concurrent.futures.Executor`.
+
+An engine is a cluster that runs functions. What this one submits to it are functions of
+`longshore.worker.cluster` with names of modules and JSON text, and what comes back is JSON text:
+both engines pickle functions by the name of their module, so no object of a user is ever pickled.
+
+Dask and Ray are imported when they are connected to; they are extras of the package.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Executor, Future, wait
+from enum import StrEnum
+from typing import Any, Final, Literal, ParamSpec, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from longshore.errors import ConfigurationError
+
+EngineName = Literal["dask", "ray"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_CONNECT_S: Final = 10.0
+_PROBE_S: Final = 2.0
+_DASK_SCHEMES: Final = ("tcp", "tls", "ws", "wss", "ucx")
+
+
+class Fate(StrEnum):
+    """What became of a function that did not return."""
+
+    KILLED = "killed"
+    """The engine's process died, or was killed, while it ran."""
+    LOST = "lost"
+    """The cluster is gone or has forgotten it; whether it ran is unknown."""
+    WITHDRAWN = "withdrawn"
+    """Somebody cancelled it."""
+    BROKEN = "broken"
+    """It could not run there, such as where Longshore is not installed."""
+
+
+class Unreachable(Exception):
+    """There is no cluster at the address now; it may come."""
+
+
+class Engine(Protocol):
+    """A cluster that is connected."""
+
+    executor: Executor
+
+    def processors(self) -> int:
+        """Return how many functions it runs at once, as of now."""
+        ...
+
+    def fate(self, error: BaseException) -> Fate:
+        """Return what an exception of a future means."""
+        ...
+
+    def alive(self) -> bool:
+        """Whether the cluster still answers; takes a few seconds at most."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect; what was submitted is withdrawn."""
+        ...
+
+
+def check_address(engine: EngineName, address: str | None) -> None:
+    """Refuse an address that names no cluster.
+
+    Raises:
+        ConfigurationError: none is given, or it has another form than the engine's.
+    """
+    if not address:
+        example = "tcp://host:8786" if engine == "dask" else "host:6379, or auto on its own machine"
+        raise ConfigurationError(
+            f"--executor {engine} needs --address: where the cluster is, such as {example}."
+        )
+    scheme, _, rest = address.rpartition("://")
+    if engine == "dask" and (scheme not in _DASK_SCHEMES or not _has_port(rest)):
+        raise ConfigurationError(
+            f"{address!r} is no address of a Dask scheduler; give one such as tcp://host:8786."
+        )
+    if engine == "ray" and address != "auto" and (scheme not in ("", "ray") or not _has_port(rest)):
+        raise ConfigurationError(
+            f"{address!r} is no address of a Ray cluster; give host:6379, ray://host:10001, or "
+            "auto on a machine of the cluster."
+        )
+
+
+def _has_port(rest: str) -> bool:
+    parts = urlsplit(f"//{rest}")
+    try:
+        return bool(parts.hostname) and parts.port is not None
+    except ValueError:
+        return False
+
+
+def connect(engine: EngineName, address: str) -> Engine:
+    """Connect to a cluster.
+
+    Raises:
+        ConfigurationError: the engine's package is not installed, or refuses the address.
+        Unreachable: nothing answers there now.
+    """
+    try:
+        return DaskEngine(address) if engine == "dask" else RayEngine(address)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"--executor {engine} needs {error.name}, which is not installed here: "
+            f"pip install 'longshore[{engine}]'."
+        ) from error
+
+
+class DaskEngine:
+    """A Dask cluster, by way of its scheduler."""
+
+    def __init__(self, address: str) -> None:
+        """Connect to the scheduler. Errors as for `connect`."""
+        import dask  # noqa: PLC0415
+        import distributed  # noqa: PLC0415
+
+        self._distributed = distributed
+        # A chunk of records is larger than what Dask takes for an oversight.
+        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})
+        if not _answers(address):
+            raise Unreachable(f"no Dask scheduler answers at {address}")
+        try:
+            self._client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
+        except (OSError, TimeoutError) as error:
+            raise Unreachable(f"no Dask scheduler at {address}: {_brief(error)}") from error
+        # Two equal chunks are two works: nothing of one may stand in for the other.
+        self.executor: Executor = self._client.get_executor(pure=False)
+
+    def processors(self) -> int:
+        """Return the threads of all its workers."""
+        return sum(self._client.ncores().values())
+
+    def fate(self, error: BaseException) -> Fate:
+        """Return what an exception of a future means."""
+        if isinstance(error, self._distributed.KilledWorker):
+            return Fate.KILLED
+        # Dask cancels what it has lost: with its scheduler, or when somebody restarts the cluster.
+        if isinstance(error, (CancelledError, OSError)):
+            return Fate.LOST
+        return Fate.BROKEN
+
+    def alive(self) -> bool:
+        """Whether the connection to the scheduler stands."""
+        return bool(self._client.status == "running")
+
+    def close(self) -> None:
+        """Disconnect; the scheduler then drops what it has of ours."""
+        with contextlib.suppress(TimeoutError, OSError):
+            self._client.close(timeout=_PROBE_S)
+
+
+class RayExecutor(Executor):
+    """An executor whose functions are tasks of the Ray cluster that this process is connected to.
+
+    A task is never run again by Ray itself: the one who submits it hears that it was killed.
+    """
+
+    def __init__(self) -> None:
+        """Run nothing yet."""
+        import ray  # noqa: PLC0415
+
+        self._ray = ray
+        self._remotes: dict[Callable[..., Any], Any] = {}
+        self._pending: set[Future[Any]] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Submit a function; cancelling its future kills the process that runs it.
+
+        Raises:
+            RuntimeError: the executor is shut down.
+        """
+        outer: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("The executor is shut down; nothing can be submitted.")
+            self._pending.add(outer)
+        try:
+            reference = self._remote(fn).remote(*args, **kwargs)
+        except BaseException:
+            self._forget(outer)
+            raise
+        outer.add_done_callback(lambda future: self._end(future, reference))
+        reference.future().add_done_callback(lambda inner: _pass_on(inner, outer))
+        return outer
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take nothing more; wait for what runs, or cancel it, as for any executor."""
+        with self._lock:
+            self._closed = True
+            pending = list(self._pending)
+        if cancel_futures:
+            for future in pending:
+                future.cancel()
+        if wait:
+            _wait(pending)
+
+    def _remote(self, fn: Callable[..., Any]) -> Any:
+        if fn not in self._remotes:
+            self._remotes[fn] = self._ray.remote(fn).options(max_retries=0, name=fn.__qualname__)
+        return self._remotes[fn]
+
+    def _end(self, outer: Future[Any], reference: Any) -> None:
+        self._forget(outer)
+        if outer.cancelled():
+            # Nothing else stops a task that does not return; Ray starts another process.
+            self._ray.cancel(reference, force=True)
+
+    def _forget(self, outer: Future[Any]) -> None:
+        with self._lock:
+            self._pending.discard(outer)
+
+
+_wait = wait  # `shutdown` has an argument of that name
+
+
+def _pass_on(inner: Future[Any], outer: Future[Any]) -> None:
+    if not outer.set_running_or_notify_cancel():
+        return
+    error = inner.exception()
+    if error is None:
+        outer.set_result(inner.result())
+    else:
+        outer.set_exception(error)
+
+
+class RayEngine:
+    """A Ray cluster, as the driver of a job."""
+
+    def __init__(self, address: str) -> None:
+        """Connect as a driver. Errors as for `connect`."""
+        import ray  # noqa: PLC0415
+
+        self._ray = ray
+        self._exceptions = ray.exceptions
+        self._local = not address.startswith("ray://")
+        if address != "auto" and not _answers(address):
+            raise Unreachable(f"no Ray cluster answers at {address}")
+        try:
+            ray.init(address=address, log_to_driver=False, configure_logging=False)
+        except (ConnectionError, RuntimeError, TimeoutError) as error:
+            raise Unreachable(f"no Ray cluster at {address}: {_brief(error)}") from error
+        context = ray.get_runtime_context()
+        self._address = context.gcs_address if self._local else address
+        self._node = context.get_node_id() if self._local else None
+        self.executor: Executor = RayExecutor()
+
+    def processors(self) -> int:
+        """Return the processors of all its nodes."""
+        return int(self._ray.cluster_resources().get("CPU", 0))
+
+    def fate(self, error: BaseException) -> Fate:
+        """Return what an exception of a future means."""
+        raised = self._exceptions
+        if isinstance(error, (raised.WorkerCrashedError, raised.OutOfMemoryError)):
+            return Fate.KILLED
+        if isinstance(error, raised.NodeDiedError):
+            # Other nodes of the cluster go on.
+            return Fate.KILLED if self.alive() else Fate.LOST
+        if isinstance(error, (CancelledError, raised.TaskCancelledError)):
+            return Fate.WITHDRAWN
+        if isinstance(error, (ConnectionError, raised.LocalRayletDiedError, raised.RaySystemError)):
+            return Fate.LOST
+        return Fate.BROKEN
+
+    def alive(self) -> bool:
+        """Whether the head answers, and the node by which this process is connected is there."""
+        # Ray itself waits for a lost head for a minute and then ends the process, so ask it last.
+        if not _answers(self._address):
+            return False
+        if self._node is None:
+            return True
+        return any(node["Alive"] for node in self._ray.nodes() if node["NodeID"] == self._node)
+
+    def close(self) -> None:
+        """End the job; Ray kills the processes that run it."""
+        self._ray.shutdown()
+
+
+def _answers(address: str) -> bool:
+    parts = urlsplit(f"//{address.rpartition('://')[2]}")
+    assert parts.hostname is not None
+    assert parts.port is not None
+    try:
+        socket.create_connection((parts.hostname, parts.port), timeout=_PROBE_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def _brief(error: BaseException) -> str:
+    text = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
