@@ -226,6 +226,11 @@ def versions(
     return found
 
 
+def latest(found: Sequence[Version], at_us: int) -> Version | None:
+    """Return the first version that was active at a time, of those given in order."""
+    return next((each for each in found if each.active_us <= at_us), None)
+
+
 def workers_of(connection: Connection, version: Version) -> int:
     """Return how many live workers serve a version."""
     return workers.online(connection, version.queue_id)
@@ -345,9 +350,9 @@ def _chosen(found: Sequence[Version], wanted: str | None, at_us: int) -> Version
             f"{_listed([each.version for each in found])}.",
             details={"versions": [each.version for each in found]},
         )
-    for each in matching:
-        if each.active_us <= at_us:
-            return each
+    active = latest(matching, at_us)
+    if active is not None:
+        return active
     since = [f"{each.version} (active since {naming.shown(each.active_us)})" for each in matching]
     raise NotFound(
         f"No version of {first.service} was active at {naming.shown(at_us)}. There are: "
