@@ -16,6 +16,8 @@ from longshore.errors import InvalidRequest
 SMALLEST_BYTES: Final = 1_024
 """Smaller answers are sent as they are: to compress them saves nothing."""
 _LEVEL: Final = 1
+_MEMBERS: Final = 16
+"""Most members of a gzip body; each costs a copy of what follows it."""
 _GZIP_BITS: Final = 31
 _RAW_BITS: Final = -15
 _BITS: Final = {"gzip": _GZIP_BITS, "x-gzip": _GZIP_BITS, "deflate": zlib.MAX_WBITS}
@@ -54,7 +56,7 @@ def inflate(data: bytes, encoding: str, limit_bytes: int) -> bytes:
     if encoding == "deflate" and data[:1] and data[0] & 0x0F != zlib.DEFLATED:
         bits = _RAW_BITS
     try:
-        while data:
+        for _ in range(_MEMBERS):
             inflater = zlib.decompressobj(bits)
             piece = inflater.decompress(data, limit_bytes - size + 1)
             size += len(piece)
@@ -67,13 +69,17 @@ def inflate(data: bytes, encoding: str, limit_bytes: int) -> bytes:
             pieces.append(piece)
             # A gzip body may have several members; behind anything else nothing may follow.
             data = inflater.unused_data
-            if data and bits != _GZIP_BITS:
+            if not data:
+                return b"".join(pieces)
+            if bits != _GZIP_BITS:
                 raise InvalidRequest(f"Something follows the {encoding} data of the body.")
     except zlib.error as error:
         raise InvalidRequest(
             f"The body is not {encoding}, as its Content-Encoding says: {error}."
         ) from error
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    raise InvalidRequest(
+        f"The body has more than {_MEMBERS} gzip members. Compress it in one piece."
+    )
 
 
 async def deflated(request: Request, response: Response) -> Response:
