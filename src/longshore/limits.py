@@ -233,3 +233,30 @@ EXECUTION_S: Final = 55.0
 
 RECORD_ATTEMPTS: Final = 3
 """How often a process may die at a record before that is the record's error."""
+
+WORKBOOK_BYTES: Final = 20 * MIB
+"""Largest file of a service that is a workbook."""
+
+WORKBOOK_UNPACKED_BYTES: Final = 200 * MIB
+"""Largest content of such a file once it is unpacked."""
+
+WORKBOOK_PARTS: Final = 2_000
+"""Most files inside a workbook, which is a ZIP archive."""
+
+WORKBOOK_CELLS: Final = 200_000
+"""Most cells with something in them in a workbook."""
+
+WORKBOOK_NAMES: Final = 1_000
+"""Most inputs, and most outputs, of a service that is a workbook."""
+
+WORKBOOK_CHECK_S: Final = 60.0
+"""Longest that the check of an uploaded workbook may take, in seconds."""
+
+WORKBOOK_CHECK_BYTES: Final = 2_048 * MIB
+"""Most memory that the check of an uploaded workbook may take."""
+
+FORMULA_CHARACTERS: Final = 8_192
+"""Longest formula (as in Excel)."""
+
+FORMULA_DEPTH: Final = 64
+"""Deepest nesting of a formula (as in Excel)."""
