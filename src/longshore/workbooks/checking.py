@@ -21,7 +21,7 @@ from longshore.workbooks.values import from_cell
 
 _LISTED: Final = 10
 _FORMULA_CHARACTERS: Final = 80
-_CIRCLE: Final = "#CIRC!"
+_UNCOMPUTED: Final = (UNREADABLE, UNFINISHED, "#CIRC!", "#NAME?")
 
 
 class CheckedInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +61,7 @@ def check(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Checked:
     _refuse_links(graph)
     functions = _refuse_functions(book, graph)
     _refuse_names(graph)
+    _refuse_unreadable(graph)
     _refuse_circles(graph)
     sheets = _computed(path)
     _refuse_values(book, graph, sheets)
@@ -117,6 +118,15 @@ def _refuse_names(graph: Graph) -> None:
         )
 
 
+def _refuse_unreadable(graph: Graph) -> None:
+    if graph.unreadable:
+        raise InvalidRequest(
+            "The workbook has formulas in a form that cannot be computed here: "
+            f"{_listed(graph.unreadable)}. Put the value of such a name into a cell and let the "
+            "name stand for that, and give ranges fixed ends."
+        )
+
+
 def _refuse_circles(graph: Graph) -> None:
     found = graphs.circle(graph)
     if found:
@@ -135,7 +145,7 @@ def _computed(path: Path) -> Sheets:
         sheets.evaluate()
     except Failed as error:
         raise InvalidRequest(
-            f"The workbook cannot be computed with the values that are in it. {error.message} "
+            f"The workbook cannot be computed with the values that are in it. {error} "
             "Leave out what the outputs do not need, to find the formula."
         ) from error
     return sheets
@@ -146,7 +156,7 @@ def _refuse_values(book: Book, graph: Graph, sheets: Sheets) -> None:
     problems: dict[Place, str] = {}
     for place in graph.needed:
         value = sheets.get(place)
-        if isinstance(value, Error) and value in (UNREADABLE, UNFINISHED, _CIRCLE):
+        if isinstance(value, Error) and value in _UNCOMPUTED:
             problems[place] = book.formulas[place].text[:_FORMULA_CHARACTERS]
     if problems:
         raise InvalidRequest(

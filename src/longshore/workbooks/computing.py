@@ -51,8 +51,8 @@ class Workbook:
         Raises:
             InvalidRequest: an input without a value in the workbook is missing, or one is of the
                 wrong kind.
-            Reject: an output is an error such as #DIV/0!; the message names it and its cell.
-            Failed: the formula library broke at this record.
+            Reject: an output is an error such as #DIV/0!, the message names it and its cell; or
+                the formula library broke at this record.
         """
         given = self._inputs(record)
         outputs = [each for each in self.plan.outputs if wanted is None or each.name in wanted]
@@ -61,9 +61,9 @@ class Workbook:
             try:
                 self._put(sheets, given)
                 values = [sheets.get(each.place) for each in outputs]
-            except Failed:
+            except Failed as error:
                 self._sheets = None
-                raise
+                raise Reject(f"{error} The other records are not affected.") from error
         _refuse_errors(outputs, values)
         return {
             each.name: from_cell(each.kind, value)

@@ -56,9 +56,10 @@ class Uses:
 
     Attributes:
         functions: canonical names, such as "XLOOKUP".
-        names: defined names and tables, folded.
+        names: defined names, and tables of which a part is used, folded.
         external: references into other files, as written.
         dynamic: whether it may use more than can be read from its text.
+        ranges: ranges with a function at an end, such as `A1:INDEX(`.
     """
 
     functions: set[str] = field(default_factory=set)
@@ -66,6 +67,7 @@ class Uses:
     names: set[str] = field(default_factory=set)
     external: set[str] = field(default_factory=set)
     dynamic: bool = False
+    ranges: set[str] = field(default_factory=set)
 
 
 def uses(formula: str, sheet: str) -> Uses:
@@ -136,8 +138,7 @@ def _function(found: Uses, opening: str) -> bool:
     """Enter the function that a token opens; return whether it asks only for places."""
     text = opening.removesuffix("(")
     if ":" in text:
-        # A range between a reference and what a function returns, such as A1:INDEX(...).
-        found.dynamic = True
+        found.ranges.add(opening)
         text = text.rpartition(":")[2]
     if _PARAMETER.match(text):
         return False

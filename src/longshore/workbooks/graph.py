@@ -36,6 +36,8 @@ class Graph:
     names: dict[str, Place] = field(default_factory=dict)
     """Names that are used and stand for nothing, with a place that uses each."""
     external: dict[Place, str] = field(default_factory=dict)
+    unreadable: dict[Place, str] = field(default_factory=dict)
+    """Formulas in a form that the library does not compute, with what that is."""
 
 
 class _Builder:
@@ -80,6 +82,8 @@ class _Builder:
         if used.functions & VOLATILE:
             self.graph.volatile.add(place)
         called = {name.casefold() for name in used.functions if is_own(self._book, name)}
+        for beginning in used.ranges:
+            self.graph.unreadable[place] = f"{beginning}...), a range whose end is computed"
         for name in used.names | called:
             text = self._book.names.get(name)
             if name in self._book.tables:
@@ -89,6 +93,11 @@ class _Builder:
             elif (area := target(self._book, text)) is not None:
                 areas.add(area)
             elif depth < _NAMES_DEPTH:
+                if name not in called:
+                    self.graph.unreadable[place] = (
+                        f"the name {self._book.spelled[name]}, which stands for {text[:40]} and "
+                        "not for cells"
+                    )
                 self._resolve_formula(place, text, areas, depth)
 
     def _resolve_formula(self, place: Place, text: str, areas: set[Area], depth: int) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 import ironcalc
 
-from longshore.errors import InvalidRequest, ServerFault
+from longshore.errors import InvalidRequest
 from longshore.workbooks.reading import Place
 
 Value = str | float | bool | None
@@ -25,10 +25,8 @@ _ARGUMENTS: Final = ("", "1", "1,1", "1,1,1")
 _SYNTAX: Final = frozenset({"LET", "LAMBDA", "ANCHORARRAY"})
 
 
-class Failed(ServerFault):
+class Failed(Exception):
     """The library broke at a formula; the workbook has to be opened again."""
-
-    code = "workbook_failed"
 
 
 class Error(str):

@@ -124,7 +124,7 @@ def _place(book: Book, name: str, problems: list[str]) -> Place | None:
         return None
     area = target(book, text)
     if area is None:
-        problems.append(f"the name {name!r} stands for {text[:80]!r}, which is no cell")
+        problems.append(f"the name {name!r} stands for {text[:80]}, which is no cell")
         return None
     if area.cells != 1:
         problems.append(

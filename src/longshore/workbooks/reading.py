@@ -67,10 +67,11 @@ def read(path: Path) -> Book:
         InvalidRequest: it cannot be read, or has formulas that nothing here can compute.
     """
     try:
-        with warnings.catch_warnings():
+        # Opened here, since openpyxl leaves it open when it fails.
+        with path.open("rb") as file, warnings.catch_warnings():
             # What is lost in reading (pictures, validations) plays no part in a calculation.
             warnings.simplefilter("ignore")
-            opened = openpyxl.load_workbook(path, keep_links=False, rich_text=False)
+            opened = openpyxl.load_workbook(file, keep_links=False, rich_text=False)
     except _UNREADABLE as error:
         raise InvalidRequest(
             f"The workbook cannot be read ({type(error).__name__}: {str(error)[:100]}). Save it "

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from longshore import ids, limits
 from longshore.engine import queues, workers
-from longshore.errors import InvalidRequest, NotFound
+from longshore.errors import Conflict, InvalidRequest, NotFound
 from longshore.storage import now_us
 from longshore.surfaces.pipelines import naming
 from longshore.surfaces.pipelines.naming import Address
@@ -28,6 +28,8 @@ from longshore.wire.worker import ServiceOffer
 SURFACE: Final = "pipelines"
 PYTHON: Final = "python"
 WORKBOOK: Final = "workbook"
+WORKBOOKS: Final = "workbooks"
+"""Name of the queue whose workers compute workbooks; the name of a version has a slash."""
 BACKOFF_S: Final = 0.5
 BACKOFF_MAX_S: Final = 30.0
 _DESCRIPTION_CHARACTERS: Final = 1_000
@@ -83,12 +85,12 @@ def offer(
 
 
 def offer_workbooks(connection: Connection, organisation_id: str) -> list[int]:
-    """Return the queues of all versions that are workbooks, for a worker who computes them."""
-    query = _versions().where(
-        pipeline_versions.c.organisation_id == organisation_id,
-        pipeline_versions.c.kind == WORKBOOK,
-    )
-    return [row.queue_id for row in connection.execute(query)]
+    """Return the queues that a worker serves who computes workbooks.
+
+    It is one, the parent of the queues of all workbooks and their pipelines, so that such a
+    worker serves also those that are uploaded after it started.
+    """
+    return [_workbooks_queue(connection, organisation_id)]
 
 
 def enter(  # noqa: PLR0913 - one argument a column, all by name
@@ -107,6 +109,7 @@ def enter(  # noqa: PLR0913 - one argument a column, all by name
     Raises:
         InvalidRequest: a name, version, date or limit cannot be one, or the version is there as
             something else than `kind`.
+        Conflict: it is there as a workbook, whose file is another blob.
     """
     folder, name = naming.checked_service(service)
     version = naming.checked_version(version)
@@ -121,7 +124,9 @@ def enter(  # noqa: PLR0913 - one argument a column, all by name
             "service_id": service_id,
             "organisation_id": organisation_id,
             "version": version,
-            "queue_id": _ensure_queue(connection, organisation_id, service_id, version, details),
+            "queue_id": _ensure_queue(
+                connection, organisation_id, service_id, version, kind, details
+            ),
             "kind": kind,
             "active_us": now_us(connection) if active_us is None else active_us,
             "created_us": now_us(connection),
@@ -139,6 +144,11 @@ def enter(  # noqa: PLR0913 - one argument a column, all by name
         raise InvalidRequest(
             f"{folder}/{name}[{version}] is there as a {found.kind} service and cannot be offered "
             f"as a {kind} one. Give it another version, or remove the one there is."
+        )
+    if kind == WORKBOOK and found.blob_id != blob_id:
+        raise Conflict(
+            f"{folder}/{name}[{version}] is there with another workbook, or with other inputs or "
+            "outputs. Give it another version, or remove the one there is."
         )
     changes: dict[str, Any] = {"details": msgspec.json.encode(details).decode(), "blob_id": blob_id}
     if active_us is not None:
@@ -233,7 +243,14 @@ def latest(found: Sequence[Version], at_us: int) -> Version | None:
 
 def workers_of(connection: Connection, version: Version) -> int:
     """Return how many live workers serve a version."""
-    return workers.online(connection, version.queue_id)
+    return workers.online(connection, serving_queue(connection, version))
+
+
+def serving_queue(connection: Connection, version: Version) -> int:
+    """Return the queue whose workers serve a version: the parent of its pipelines' queues."""
+    if version.kind == WORKBOOK:
+        return _workbooks_queue(connection, version.organisation_id)
+    return version.queue_id
 
 
 def _offer(connection: Connection, organisation_id: str, offered: ServiceOffer) -> Version:
@@ -300,6 +317,7 @@ def _ensure_queue(
     organisation_id: str,
     service_id: str,
     version: str,
+    kind: str,
     details: VersionDetails,
 ) -> int:
     row = connection.execute(
@@ -312,11 +330,18 @@ def _ensure_queue(
         organisation_id=organisation_id,
         surface=SURFACE,
         name=f"{row.folder}/{row.name}[{version}]",
+        parent_id=_workbooks_queue(connection, organisation_id) if kind == WORKBOOK else None,
         attempts_max=details.attempts_max,
         backoff_s=BACKOFF_S,
         backoff_max_s=BACKOFF_MAX_S,
         notices=True,
         successes_told=False,
+    )
+
+
+def _workbooks_queue(connection: Connection, organisation_id: str) -> int:
+    return queues.ensure(
+        connection, organisation_id=organisation_id, surface=SURFACE, name=WORKBOOKS
     )
 
 
