@@ -22,6 +22,7 @@ from longshore.wire.worker import (
     Held,
     Lost,
     Outcome,
+    ServiceOffer,
 )
 
 _HEADER = struct.Struct(">I")
@@ -59,6 +60,7 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
 
     apps: list[AppOffer] = []
     buckets: list[BucketOffer] = []
+    services: list[ServiceOffer] = []
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):

@@ -10,6 +10,7 @@ Dask and Ray are imported when they are connected to; they are extras of the pac
 from __future__ import annotations
 
 import contextlib
+import importlib
 import socket
 import threading
 from collections.abc import Callable
@@ -121,10 +122,8 @@ class DaskEngine:
 
     def __init__(self, address: str) -> None:
         """Connect to the scheduler. Errors as for `connect`."""
-        import dask  # noqa: PLC0415
-        import distributed  # noqa: PLC0415
-
-        self._distributed = distributed
+        dask = _library("dask")
+        self._distributed = distributed = _library("distributed")
         # A chunk of records is larger than what Dask takes for an oversight.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})
         if not _answers(address):
@@ -167,9 +166,7 @@ class RayExecutor(Executor):
 
     def __init__(self) -> None:
         """Run nothing yet."""
-        import ray  # noqa: PLC0415
-
-        self._ray = ray
+        self._ray = _library("ray")
         self._remotes: dict[Callable[..., Any], Any] = {}
         self._pending: set[Future[Any]] = set()
         self._lock = threading.Lock()
@@ -240,9 +237,7 @@ class RayEngine:
 
     def __init__(self, address: str) -> None:
         """Connect as a driver. Errors as for `connect`."""
-        import ray  # noqa: PLC0415
-
-        self._ray = ray
+        self._ray = ray = _library("ray")
         self._exceptions = ray.exceptions
         self._local = not address.startswith("ray://")
         if address != "auto" and not _answers(address):
@@ -286,6 +281,11 @@ class RayEngine:
     def close(self) -> None:
         """End the job; Ray kills the processes that run it."""
         self._ray.shutdown()
+
+
+def _library(name: str) -> Any:
+    # Neither library has types for all of it, and neither need be installed.
+    return importlib.import_module(name)
 
 
 def _answers(address: str) -> bool:
