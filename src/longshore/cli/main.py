@@ -21,6 +21,7 @@ from longshore.cli import (
     results,
     run,
     runs,
+    services,
     up,
     why,
     worker,
@@ -70,6 +71,7 @@ app.command("logs")(why.logs)
 app.command("workers")(workers.workers)
 app.command("doctor")(doctor.doctor)
 app.add_typer(buckets.app, name="buckets")
+app.add_typer(services.app, name="service")
 app.add_typer(queues.app, name="queue")
 app.add_typer(keys.app, name="key")
 app.add_typer(demo.app, name="demo")

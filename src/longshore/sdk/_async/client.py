@@ -20,6 +20,7 @@ from longshore.sdk._async.files import AsyncFiles
 from longshore.sdk._async.inputs import check_one_input, new_batch
 from longshore.sdk._async.jobs import AsyncJobs
 from longshore.sdk._async.runs import AsyncRun, AsyncRuns
+from longshore.sdk._async.services import AsyncServices
 from longshore.sdk._async.transport import AsyncTransport
 from longshore.sdk._async.works import AsyncWorks
 from longshore.sdk._calls import NATIVE, Call
@@ -58,6 +59,7 @@ class AsyncClient:
         deployments: configured instances of apps.
         jobs: what the server does on its own, such as deleting.
         files: the drive.
+        services: what records can be computed with, and workbooks that become services.
         works: what the engine runs.
         queues: where works wait.
         workers: who runs them.
@@ -108,6 +110,7 @@ class AsyncClient:
         self.deployments: Final = AsyncDeployments(self._transport)
         self.jobs: Final = AsyncJobs(self._transport)
         self.files: Final = AsyncFiles(self._transport)
+        self.services: Final = AsyncServices(self._transport)
         self.works: Final = AsyncWorks(self._transport)
         self.queues: Final = AsyncQueues(self._transport)
         self.workers: Final = AsyncWorkers(self._transport)

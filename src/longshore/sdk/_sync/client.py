@@ -25,6 +25,7 @@ from longshore.sdk._sync.files import Files
 from longshore.sdk._sync.inputs import check_one_input, new_batch
 from longshore.sdk._sync.jobs import Jobs
 from longshore.sdk._sync.runs import Run, Runs
+from longshore.sdk._sync.services import Services
 from longshore.sdk._sync.transport import Transport
 from longshore.sdk._sync.works import Works
 from longshore.sdk.operations import AuditEntry, Diagnosis, Identity, LogLine, Why
@@ -59,6 +60,7 @@ class Client:
         deployments: configured instances of apps.
         jobs: what the server does on its own, such as deleting.
         files: the drive.
+        services: what records can be computed with, and workbooks that become services.
         works: what the engine runs.
         queues: where works wait.
         workers: who runs them.
@@ -109,6 +111,7 @@ class Client:
         self.deployments: Final = Deployments(self._transport)
         self.jobs: Final = Jobs(self._transport)
         self.files: Final = Files(self._transport)
+        self.services: Final = Services(self._transport)
         self.works: Final = Works(self._transport)
         self.queues: Final = Queues(self._transport)
         self.workers: Final = Workers(self._transport)
