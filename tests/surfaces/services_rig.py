@@ -96,6 +96,12 @@ class Services:
                 assert await bell.wait(DEADLINE_S)
         return found
 
+    async def queued(self) -> None:
+        """Wait until an execution is queued."""
+        with self.served.context.wakeups.listen(self.queue_ids) as bell:
+            while not self.database.read_blocking(_inputs):
+                assert await bell.wait(DEADLINE_S)
+
     def claim(self) -> list[Lease]:
         return self.database.write_blocking(
             works.claim, self.queue_ids, limit=10, holder=self.worker_id, lease_s=60.0
@@ -117,8 +123,9 @@ class Services:
     async def _work(self) -> None:
         while True:
             with self.served.context.wakeups.listen(self.queue_ids) as self.bell:
-                for lease in await asyncio.to_thread(self.claim):
-                    await self.database.write(self._finish, lease)
+                while leases := await asyncio.to_thread(self.claim):
+                    for lease in leases:
+                        await self.database.write(self._finish, lease)
                 await self.bell.wait(DEADLINE_S)
 
     def _finish(self, connection: Connection, lease: Lease) -> None:
@@ -224,6 +231,10 @@ async def services_of(database: Database, directory: Path) -> AsyncIterator[Serv
         served.app.include_router(open_routes.router)
         served.app.include_router(native.router, prefix=NATIVE)
         yield Services(served)
+
+
+def _inputs(connection: Connection) -> int:
+    return connection.scalar(select(func.count()).select_from(pipeline_inputs)) or 0
 
 
 def _records(rows: list[list[Any]]) -> list[dict[str, Any]]:

@@ -220,6 +220,44 @@ async def test_an_execution_that_takes_too_long_is_given_up(
     assert rig.leftovers() == 0
 
 
+async def test_an_execution_whose_client_has_gone_is_given_up(rig: Services) -> None:
+    rig.offer("1.0.0")
+    rig.register()
+    asked = asyncio.create_task(rig.execute({"value": 1}))
+    (lease,) = await rig.claimed()
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert rig.leftovers() == 0
+    ending = Ending(lease.id, lease.attempt, Outcome.SUCCESS)
+    (lost,) = await rig.database.write(works.finish, [ending], holder=rig.worker_id)
+    assert lost.work_id == lease.id
+
+
+async def test_many_executions_at_once_each_get_their_own_outputs(served: Services) -> None:
+    asked = [served.execute({"value": value}) for value in range(50)]
+    answers = await asyncio.gather(*asked)
+    assert [answer["response_data"]["outputs"]["total"] for answer in answers] == [
+        2 * value for value in range(50)
+    ]
+    assert served.leftovers() == 0
+
+
+async def test_an_execution_goes_before_what_waits_for_the_version(rig: Services) -> None:
+    rig.offer("1.0.0")
+    rig.register()
+    queue_id = rig.queue_ids[0]
+    earlier = [works.NewWork(queue_id, b"{}") for _ in range(3)]
+    await rig.database.write(works.submit, earlier, actor="test")
+    asked = asyncio.create_task(rig.execute({"value": 1}))
+    await rig.queued()
+    first, *_ = await rig.claimed()
+    assert (await rig.database.read(works.get, first.id)).priority == executing.PRIORITY
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+
+
 async def test_attempts_that_run_out_are_told(
     rig: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -218,6 +218,11 @@ async def test_the_file_of_a_workbook_goes_with_its_version(rig: Services) -> No
     assert (await rig.client.delete(f"/longshore/v1/services/{book.id}")).status_code == 200
     doomed = rig.database.read_blocking(artifacts.doomed, limit=10)
     assert doomed == [book.blob_id]
+    # The same name as a function is for other workers, so it waits elsewhere.
+    rig.offer("1", name="books/quote")
+    again = rig.resolve("books/quote")
+    assert (again.kind, again.queue_id != book.queue_id) == ("python", True)
+    assert rig.database.read_blocking(queues.get, again.queue_id).parent_id is None
 
 
 async def test_who_may_only_operate_cannot_delete(rig: Services) -> None:

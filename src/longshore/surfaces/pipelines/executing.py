@@ -24,8 +24,8 @@ from longshore.storage.bulk import insert_rows
 from longshore.surfaces.pipelines import creating, services
 from longshore.surfaces.pipelines.creating import Wanted
 from longshore.surfaces.pipelines.pushing import Chunk
-from longshore.surfaces.pipelines.services import Version
 from longshore.surfaces.pipelines.tables import pipeline_chunks, pipeline_inputs, pipeline_outputs
+from longshore.surfaces.pipelines.versions import Version
 from longshore.wire.worker import ChunkResult
 
 PRIORITY: Final = 1_000

@@ -15,13 +15,13 @@ from longshore.errors import Conflict, NotFound
 from longshore.storage import now_us
 from longshore.surfaces.pipelines import services
 from longshore.surfaces.pipelines.naming import Address
-from longshore.surfaces.pipelines.services import Version
 from longshore.surfaces.pipelines.tables import (
     pipeline_chunks,
     pipeline_services,
     pipeline_versions,
     pipelines,
 )
+from longshore.surfaces.pipelines.versions import Version
 
 COMPILER: Final = f"Longshore_v{__version__}"
 SYSTEM: Final = "SPARK"

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from longshore import ids, limits
@@ -22,6 +21,7 @@ from longshore.storage import now_us
 from longshore.surfaces.pipelines import naming
 from longshore.surfaces.pipelines.naming import Address
 from longshore.surfaces.pipelines.tables import pipeline_services, pipeline_versions
+from longshore.surfaces.pipelines.versions import Version, get, latest, selection, versions
 from longshore.wire.pipelines import VersionDetails
 from longshore.wire.worker import ServiceOffer
 
@@ -37,40 +37,6 @@ _LISTED: Final = 10
 _NEAR: Final = 5
 _NEAR_ENOUGH: Final = 0.5
 _SHOWN_CHARACTERS: Final = 80
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A version of a service.
-
-    Attributes:
-        queue_id: where its synchronous executions wait; the parent of its pipelines' queues.
-        kind: `python`, or `workbook`, whose file is the blob `blob_id`.
-        active_us: since when it counts, for requests that name a date.
-    """
-
-    id: str
-    service_id: str
-    organisation_id: str
-    folder: str
-    name: str
-    version: str
-    queue_id: int
-    kind: str
-    active_us: int
-    created_us: int
-    details: VersionDetails
-    blob_id: str | None
-
-    @property
-    def service(self) -> str:
-        """Folder and name, as the worker offers it."""
-        return f"{self.folder}/{self.name}"
-
-    @property
-    def uri(self) -> str:
-        """The text that names it: `folder/name[version]`."""
-        return f"{self.service}[{self.version}]"
 
 
 def offer(
@@ -117,7 +83,7 @@ def enter(  # noqa: PLR0913 - one argument a column, all by name
     active_us = None if active_since is None else naming.moment_us(active_since, whole_day=False)
     service_id = _ensure_service(connection, organisation_id, folder, name)
     wanted = pipeline_versions.c.service_id == service_id, pipeline_versions.c.version == version
-    found = connection.execute(_versions().where(*wanted)).one_or_none()
+    found = connection.execute(selection().where(*wanted)).one_or_none()
     if found is None:
         values = {
             "id": ids.new(ids.SERVICE_VERSION),
@@ -139,7 +105,7 @@ def enter(  # noqa: PLR0913 - one argument a column, all by name
         except IntegrityError:
             # Another server entered the same version meanwhile.
             pass
-        found = connection.execute(_versions().where(*wanted)).one()
+        found = connection.execute(selection().where(*wanted)).one()
     if found.kind != kind:
         raise InvalidRequest(
             f"{folder}/{name}[{version}] is there as a {found.kind} service and cannot be offered "
@@ -198,47 +164,6 @@ def resolve(
         else naming.moment_us(active_since, whole_day=True)
     )
     return _chosen(found, wanted.version, at_us)
-
-
-def get(connection: Connection, organisation_id: str, version_id: str) -> Version:
-    """Return a version of the organisation by its id.
-
-    Raises:
-        NotFound: there is none with that id.
-    """
-    row = connection.execute(
-        _versions().where(
-            pipeline_versions.c.id == version_id,
-            pipeline_versions.c.organisation_id == organisation_id,
-        )
-    ).one_or_none()
-    if row is None:
-        raise NotFound(
-            f"There is no version of a service with the id {version_id[:_SHOWN_CHARACTERS]!r}. "
-            "GET /longshore/v1/services lists all services with the ids of their versions."
-        )
-    return _version(row)
-
-
-def versions(
-    connection: Connection, organisation_id: str, wanted: Address | None = None
-) -> list[Version]:
-    """Return the versions of one service, or of all: by name, the highest version first."""
-    query = _versions().where(pipeline_versions.c.organisation_id == organisation_id)
-    if wanted is not None and wanted.service_id is not None:
-        query = query.where(pipeline_services.c.id == wanted.service_id)
-    elif wanted is not None:
-        folded = naming.folded(wanted.folder or "", wanted.name or "")
-        query = query.where(pipeline_services.c.folded == folded)
-    found = [_version(row) for row in connection.execute(query)]
-    found.sort(key=lambda each: (naming.version_order(each.version), each.version), reverse=True)
-    found.sort(key=lambda each: naming.folded(each.folder, each.name))
-    return found
-
-
-def latest(found: Sequence[Version], at_us: int) -> Version | None:
-    """Return the first version that was active at a time, of those given in order."""
-    return next((each for each in found if each.active_us <= at_us), None)
 
 
 def workers_of(connection: Connection, version: Version) -> int:
@@ -329,7 +254,8 @@ def _ensure_queue(
         connection,
         organisation_id=organisation_id,
         surface=SURFACE,
-        name=f"{row.folder}/{row.name}[{version}]",
+        # A version may go and come again as the other kind, which other workers serve.
+        name=f"{row.folder}/{row.name}[{version}]{' workbook' if kind == WORKBOOK else ''}",
         parent_id=_workbooks_queue(connection, organisation_id) if kind == WORKBOOK else None,
         attempts_max=details.attempts_max,
         backoff_s=BACKOFF_S,
@@ -343,21 +269,6 @@ def _workbooks_queue(connection: Connection, organisation_id: str) -> int:
     return queues.ensure(
         connection, organisation_id=organisation_id, surface=SURFACE, name=WORKBOOKS
     )
-
-
-def _versions() -> Select[Any]:
-    return select(
-        *pipeline_versions.c, pipeline_services.c.folder, pipeline_services.c.name
-    ).join_from(
-        pipeline_versions,
-        pipeline_services,
-        pipeline_services.c.id == pipeline_versions.c.service_id,
-    )
-
-
-def _version(row: Row[Any]) -> Version:
-    details = msgspec.json.decode(row.details, type=VersionDetails)
-    return Version(**{**row._asdict(), "details": details})
 
 
 def _chosen(found: Sequence[Version], wanted: str | None, at_us: int) -> Version:
@@ -416,3 +327,21 @@ def _unknown_service(
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more
+
+
+__all__ = [
+    "PYTHON",
+    "SURFACE",
+    "WORKBOOK",
+    "WORKBOOKS",
+    "Version",
+    "enter",
+    "get",
+    "latest",
+    "offer",
+    "offer_workbooks",
+    "resolve",
+    "serving_queue",
+    "versions",
+    "workers_of",
+]

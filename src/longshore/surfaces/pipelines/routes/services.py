@@ -14,7 +14,7 @@ from longshore.surfaces.pipelines import metadata, services
 from longshore.surfaces.pipelines.routes import executions
 from longshore.surfaces.pipelines.routes.executions import meta_of, system_meta
 from longshore.surfaces.pipelines.routes.tenants import TenantReader
-from longshore.surfaces.pipelines.services import Version
+from longshore.surfaces.pipelines.versions import Version
 
 router = APIRouter(tags=["services"])
 router.include_router(executions.router)
