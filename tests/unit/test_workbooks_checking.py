@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,7 @@ def test_a_good_workbook_is_described(tmp_path: Path) -> None:
         ('=_xlfn.WEBSERVICE("http://127.0.0.1/")', "WEBSERVICE"),
         ("=_xll.MYADDIN(A1)", "_XLL.MYADDIN"),
         ("=AGGREGATE(9,6,A1:A2)", "AGGREGATE"),
+        ("=IF(A1>5,_xlfn.FORECAST.ETS(A1,C1:C3,D1:D3),1)", "FORECAST.ETS"),
         ("=NOSUCHFUNCTION(A1)", "NOSUCHFUNCTION"),
     ],
 )
@@ -331,6 +334,12 @@ def test_the_usual_functions_are_there() -> None:
         "INDIRECT",
     ]
     assert unsupported(usual) == []
+
+
+def test_the_documentation_lists_the_functions_that_are_missing() -> None:
+    tool = Path(__file__).parents[2] / "tools" / "workbook_functions.py"
+    done = subprocess.run([sys.executable, tool, "--check"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.partition("thread")[0].strip()) == (0, "")
 
 
 def test_the_check_runs_in_a_process_of_its_own(tmp_path: Path) -> None:

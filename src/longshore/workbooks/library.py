@@ -18,7 +18,7 @@ UNREADABLE: Final = "#ERROR!"
 """What the library shows for a formula that it cannot read."""
 UNFINISHED: Final = "#N/IMPL!"
 """What it shows for a use of a function that it does not know how to compute."""
-_NO_FUNCTION: Final = "#NAME?"
+_NOT_THERE: Final = ("#NAME?", UNFINISHED)
 _NAMED_LOCALE: Final = ("en", "UTC", "en")
 _ARGUMENTS: Final = ("", "1", "1,1", "1,1,1")
 # They are read by the library itself and not as functions, or only with arguments of their own.
@@ -114,7 +114,7 @@ def unsupported(functions: Sequence[str]) -> list[str]:
 
 
 def _is_known(name: str) -> bool:
-    # A function is unknown if it is so whatever its arguments; otherwise they were the matter.
+    # A function is missing if it is so whatever its arguments; otherwise they were the matter.
     for arguments in _ARGUMENTS:
         model = ironcalc.create("probe", *_NAMED_LOCALE)
         try:
@@ -124,7 +124,7 @@ def _is_known(name: str) -> bool:
                 value = model.get_cell_value(0, 1, 1)
         except Failed:
             return True
-        if value != _NO_FUNCTION:
+        if value not in _NOT_THERE:
             return True
     return False
 
