@@ -338,7 +338,9 @@ def test_the_usual_functions_are_there() -> None:
 
 def test_the_documentation_lists_the_functions_that_are_missing() -> None:
     tool = Path(__file__).parents[2] / "tools" / "workbook_functions.py"
-    done = subprocess.run([sys.executable, tool, "--check"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, tool, "--check"], check=False, capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr.partition("thread")[0].strip()) == (0, "")
 
 
