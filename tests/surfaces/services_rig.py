@@ -226,10 +226,10 @@ def one(inputs: Any, **meta: Any) -> dict[str, Any]:
 async def services_of(database: Database, directory: Path) -> AsyncIterator[Services]:
     """Serve services over a database, with nobody who computes them yet."""
     async with serving(database, directory) as served:
-        # TODO-MOUNT
-        served.app.include_router(service_routes.router)
-        served.app.include_router(open_routes.router)
-        served.app.include_router(native.router, prefix=NATIVE)
+        if "/health" not in {getattr(route, "path", "") for route in served.app.routes}:
+            served.app.include_router(service_routes.router)
+            served.app.include_router(open_routes.router)
+            served.app.include_router(native.router, prefix=NATIVE)
         yield Services(served)
 
 

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 
 import pytest
+from sqlalchemy import Connection
 
 from longshore.access import organisations
 from longshore.clock import ManualClock
@@ -86,6 +87,19 @@ def test_an_offer_can_be_repeated_and_keeps_ids_and_queues(offered: Offered) -> 
     assert before.queue_id == queue_ids[1]
     assert before.id.startswith("sv_")
     assert before.service_id.startswith("sn_")
+
+
+def test_workers_that_offer_the_same_at_once_get_the_same(offered: Offered) -> None:
+    made = [ServiceOffer(name=NAME, version=version) for version in ("1.0.0", "2.0.0")]
+
+    def offer(connection: Connection) -> list[int]:
+        return services.offer(connection, offered.organisation_id, made)
+
+    asked = [offered.database.submit_write(offer) for _ in range(8)]
+    found = {tuple(each.result(20)) for each in asked}
+    assert len(found) == 1
+    everything = offered.database.read_blocking(services.versions, offered.organisation_id)
+    assert [each.version for each in everything] == ["2.0.0", "1.0.0"]
 
 
 def test_what_is_said_of_a_version_is_that_of_the_last_offer(offered: Offered) -> None:

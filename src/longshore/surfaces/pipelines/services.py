@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Table, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from longshore import ids, limits
@@ -99,12 +100,7 @@ def enter(  # noqa: PLR0913 - one argument a column, all by name
             "details": msgspec.json.encode(details).decode(),
             "blob_id": blob_id,
         }
-        try:
-            with connection.begin_nested():
-                connection.execute(insert(pipeline_versions).values(values))
-        except IntegrityError:
-            # Another server entered the same version meanwhile.
-            pass
+        _insert(connection, pipeline_versions, values)
         found = connection.execute(selection().where(*wanted)).one()
     if found.kind != kind:
         raise InvalidRequest(
@@ -219,22 +215,22 @@ def _ensure_service(connection: Connection, organisation_id: str, folder: str, n
     found = connection.execute(query).scalar_one_or_none()
     if found is not None:
         return str(found)
-    try:
-        with connection.begin_nested():
-            connection.execute(
-                insert(pipeline_services).values(
-                    id=ids.new(ids.SERVICE),
-                    organisation_id=organisation_id,
-                    folder=folder,
-                    name=name,
-                    folded=naming.folded(folder, name),
-                    created_us=now_us(connection),
-                )
-            )
-    except IntegrityError:
-        # Another server entered the same service meanwhile.
-        pass
+    values = {
+        "id": ids.new(ids.SERVICE),
+        "organisation_id": organisation_id,
+        "folder": folder,
+        "name": name,
+        "folded": naming.folded(folder, name),
+        "created_us": now_us(connection),
+    }
+    _insert(connection, pipeline_services, values)
     return str(connection.execute(query).scalar_one())
+
+
+def _insert(connection: Connection, table: Table, values: dict[str, Any]) -> None:
+    """Insert a row, unless another server has entered the same meanwhile."""
+    with suppress(IntegrityError), connection.begin_nested():
+        connection.execute(insert(table).values(values))
 
 
 def _ensure_queue(
