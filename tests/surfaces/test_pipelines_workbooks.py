@@ -127,7 +127,10 @@ async def test_the_stored_file_is_what_was_sent(uploads: Uploads) -> None:
     answer = await uploads.served.client.get(f"{NATIVE}/blobs/{version.blob_id}")
     assert answer.content == uploads.path.read_bytes()
     stored = uploads.database.read_blocking(artifacts.get, uploads.organisation_id, version.blob_id)
-    assert stored.sha256 == version.details.sha256
+    file = workbook_services.file_of(version)
+    assert file is not None
+    assert (file.sha256, file.size_bytes) == (stored.sha256, stored.size_bytes)
+    assert (file.inputs, file.outputs) == (list(INPUTS), list(OUTPUTS))
 
 
 async def test_the_same_workbook_again_is_the_same_version(uploads: Uploads) -> None:

@@ -24,6 +24,8 @@ class VersionDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     attempts_max: int = 10
     sha256: str | None = None
     """Checksum of a workbook, 64 hexadecimal digits."""
+    size_bytes: int | None = None
+    """Size of a workbook."""
 
 
 class PipelineSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

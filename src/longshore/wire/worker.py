@@ -360,6 +360,19 @@ class AppResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pdf_sha256: str | None = None
 
 
+class WorkbookFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A workbook that is a version of a service: where it lies, and which of its cells count."""
+
+    blob_id: str
+    """GET /longshore/v1/blobs/{blob_id}."""
+    size_bytes: int
+    sha256: str
+    """64 hexadecimal digits, to be checked after the download."""
+    inputs: list[str]
+    """Defined names of the cells that a record sets."""
+    outputs: list[str]
+
+
 class ChunkPayload(msgspec.Struct, frozen=True, kw_only=True):
     """The payload of a work of surface "pipelines": a chunk of records for one service version."""
 
@@ -368,9 +381,9 @@ class ChunkPayload(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     version_id: str
     kind: str = "python"
-    """`python`, or `workbook`: then the next two say where it lies (GET /longshore/v1/blobs/ID)."""
-    blob_id: str | None = None
-    sha256: str | None = None
+    """`python`, or `workbook`."""
+    workbook: WorkbookFile | None = None
+    """The workbook, where it is one."""
     outputs: list[str] | None = None
     """Only these outputs are wanted; all unless given."""
     unique_record_key: list[str] | None = None

@@ -26,7 +26,7 @@ from longshore.surfaces.pipelines import metadata, naming, services
 from longshore.surfaces.pipelines.naming import Address
 from longshore.surfaces.pipelines.services import Version
 from longshore.wire.pipelines import VersionDetails
-from longshore.wire.worker import InputField
+from longshore.wire.worker import InputField, WorkbookFile
 
 if TYPE_CHECKING:
     from longshore.workbooks.checking import Checked
@@ -133,6 +133,7 @@ def add(
         inputs=[msgspec.convert(msgspec.to_builtins(each), InputField) for each in checked.inputs],
         outputs=checked.outputs,
         sha256=stored.sha256,
+        size_bytes=stored.size_bytes,
     )
     folder, _, name = wanted.service.partition("/")
     known = services.versions(connection, organisation_id, Address(folder=folder, name=name))
@@ -158,6 +159,20 @@ def add(
         blob_id=stored.blob_id,
     )
     return Added(version, True, checked.example)
+
+
+def file_of(version: Version) -> WorkbookFile | None:
+    """Return what a worker must know of a version's workbook; None where it is not one."""
+    details = version.details
+    if version.blob_id is None or details.sha256 is None or details.size_bytes is None:
+        return None
+    return WorkbookFile(
+        blob_id=version.blob_id,
+        size_bytes=details.size_bytes,
+        sha256=details.sha256,
+        inputs=[each.name for each in details.inputs or ()],
+        outputs=list(details.outputs or ()),
+    )
 
 
 def shown(connection: Connection, added: Added) -> dict[str, Any]:
