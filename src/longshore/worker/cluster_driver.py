@@ -72,9 +72,9 @@ class Driver:
         executor = self._engine.executor
         try:
             future = executor.submit(cluster.compute, self._modules, bytes(order.run), order.apart)
-        # Whatever an engine raises here, it has not taken the work.
+        # Whatever an engine raises here, it has not taken the work: its cluster is gone.
         except Exception as error:  # noqa: BLE001
-            self._fail(order.number, error)
+            self._send(Failed(order.number, Fate.LOST, _message(error)))
             return
         self._futures[order.number] = future
         future.add_done_callback(partial(self._end, order.number))
@@ -98,13 +98,16 @@ class Driver:
             self._send(Answered(number, msgspec.Raw(finished)))
 
     def _fail(self, number: int, error: BaseException) -> None:
-        message = clean_tail(f"{type(error).__name__}: {error}")
-        self._send(Failed(number, self._engine.fate(error), message))
+        self._send(Failed(number, self._engine.fate(error), _message(error)))
 
     def _send(self, message: msgspec.Struct) -> None:
         # A worker that is gone needs no answers.
         with contextlib.suppress(BrokenPipeError):
             self._sender.send(message)
+
+
+def _message(error: BaseException) -> str:
+    return clean_tail(f"{type(error).__name__}: {error}")
 
 
 def main(arguments: list[str]) -> int:

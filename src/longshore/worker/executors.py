@@ -176,8 +176,11 @@ class RayExecutor(Executor):
         """Submit a function; cancelling its future kills the process that runs it.
 
         Raises:
-            RuntimeError: the executor is shut down.
+            RuntimeError: the executor is shut down, or Ray is disconnected.
         """
+        # Ray would start a cluster of its own here for a task that has none.
+        if not self._ray.is_initialized():
+            raise RuntimeError("The connection to Ray is lost.")
         outer: Future[T] = Future()
         with self._lock:
             if self._closed:
@@ -246,6 +249,9 @@ class RayEngine:
             ray.init(address=address, log_to_driver=False, configure_logging=False)
         except (ConnectionError, RuntimeError, TimeoutError) as error:
             raise Unreachable(f"no Ray cluster at {address}: {_brief(error)}") from error
+        except ValueError as error:
+            # For ray:// it needs parts of its own that may not be installed.
+            raise ConfigurationError(f"Ray does not connect to {address}: {error}") from error
         context = ray.get_runtime_context()
         self._address = context.gcs_address if self._local else address
         self._node = context.get_node_id() if self._local else None
