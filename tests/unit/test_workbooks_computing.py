@@ -174,6 +174,21 @@ def test_references_that_are_computed_are_followed_too(
     assert workbook.compute({"x": 7}) == {"y": expected}
 
 
+def test_names_of_constants_formulas_and_tables_are_written_out(tmp_path: Path) -> None:
+    def fill(workbook: openpyxl.Workbook) -> None:
+        workbook["O'Brien"].add_table(Table(displayName="Orders", ref="A1:B3"))
+
+    cells = {"A1": 5, "B1": "=x*(1+tax)+twice+SUM(Orders)+SUM(Orders[amount])+SUM(three)", "C1": 3}
+    names = {
+        "x": "Calc!$A$1", "y": "Calc!$B$1", "tax": "0.5", "twice": "Calc!$A$1*plus",
+        "plus": "Calc!$C$1+tax", "three": "{1,2,3}",
+    }  # fmt: skip
+    orders = {"A1": "amount", "B1": "more", "A2": 1, "A3": 2, "B2": 10, "B3": 20}
+    path = save(tmp_path / "names.xlsx", cells, names, more={"O'Brien": orders}, fill=fill)
+    assert check(path, ["x"], ["y"]).example == {"y": 7.5 + 17.5 + 33 + 3 + 6}
+    assert Workbook(path, ["x"], ["y"]).compute({"x": 2}) == {"y": 3 + 7 + 33 + 3 + 6}
+
+
 def _two_more(workbook: openpyxl.Workbook) -> None:
     workbook["Calc"]["C1"] = "=A1"
     workbook["Calc"]["C2"] = "=A1+1"

@@ -12,7 +12,7 @@ from longshore.errors import InvalidRequest
 from longshore.workbooks import graph as graphs
 from longshore.workbooks import reading
 from longshore.workbooks.archive import check_archive
-from longshore.workbooks.computing import opened
+from longshore.workbooks.computing import opened, whole
 from longshore.workbooks.graph import Graph
 from longshore.workbooks.library import UNFINISHED, UNREADABLE, Error, Failed, Sheets, unsupported
 from longshore.workbooks.plan import Plan, plan
@@ -63,7 +63,7 @@ def check(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Checked:
     _refuse_names(graph)
     _refuse_unreadable(graph)
     _refuse_circles(graph)
-    sheets = _computed(path)
+    sheets = _computed(path, graph)
     _refuse_values(book, graph, sheets)
     _compare(path, book, graph, service, sheets)
     return Checked(
@@ -122,8 +122,8 @@ def _refuse_unreadable(graph: Graph) -> None:
     if graph.unreadable:
         raise InvalidRequest(
             "The workbook has formulas in a form that cannot be computed here: "
-            f"{_listed(graph.unreadable)}. Put the value of such a name into a cell and let the "
-            "name stand for that, and give ranges fixed ends."
+            f"{_listed(graph.unreadable)}. Let such a name stand for a cell, and give ranges "
+            "fixed ends."
         )
 
 
@@ -139,16 +139,14 @@ def _refuse_circles(graph: Graph) -> None:
         )
 
 
-def _computed(path: Path) -> Sheets:
-    sheets = Sheets(path)
+def _computed(path: Path, graph: Graph) -> Sheets:
     try:
-        sheets.evaluate()
+        return whole(path, graph)
     except Failed as error:
         raise InvalidRequest(
-            f"The workbook cannot be computed with the values that are in it. {error} "
-            "Leave out what the outputs do not need, to find the formula."
+            f"The workbook cannot be computed with the values that are in it. {error} Leave out "
+            "what the outputs do not need, to find the formula."
         ) from error
-    return sheets
 
 
 def _refuse_values(book: Book, graph: Graph, sheets: Sheets) -> None:

@@ -101,14 +101,27 @@ class Workbook:
         return self._sheets
 
 
+def whole(path: Path, graph: Graph) -> Sheets:
+    """Open a workbook in the library and compute all of it.
+
+    Raises:
+        InvalidRequest: the library cannot read it.
+        Failed: the library broke at a formula.
+    """
+    sheets = Sheets(path)
+    for place, formula in graph.written.items():
+        sheets.write(place, formula)
+    sheets.evaluate()
+    return sheets
+
+
 def opened(path: Path, book: Book, graph: Graph, service: Plan) -> Sheets:
     """Open a workbook in the library with only what its outputs need.
 
     Formulas that neither an input nor the clock can change become their values; sheets that no
     output needs are emptied.
     """
-    sheets = Sheets(path)
-    sheets.evaluate()
+    sheets = whole(path, graph)
     if not graph.complete:
         return sheets
     inputs = [each.place for each in service.inputs]

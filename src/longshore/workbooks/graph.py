@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from longshore.workbooks.expanding import expanded
 from longshore.workbooks.formulas import VOLATILE, Area, Uses, uses
 from longshore.workbooks.reading import Book, Place, target
 
@@ -36,6 +37,8 @@ class Graph:
     names: dict[str, Place] = field(default_factory=dict)
     """Names that are used and stand for nothing, with a place that uses each."""
     external: dict[Place, str] = field(default_factory=dict)
+    written: dict[Place, str] = field(default_factory=dict)
+    """Formulas as they are computed, where that is not as they stand in the workbook."""
     unreadable: dict[Place, str] = field(default_factory=dict)
     """Formulas in a form that the library does not compute, with what that is."""
 
@@ -88,17 +91,26 @@ class _Builder:
             text = self._book.names.get(name)
             if name in self._book.tables:
                 areas.add(self._book.tables[name])
+                self._write_out(place, name, f"a table with {name}")
             elif text is None:
                 self.graph.names[name] = place
             elif (area := target(self._book, text)) is not None:
                 areas.add(area)
             elif depth < _NAMES_DEPTH:
                 if name not in called:
-                    self.graph.unreadable[place] = (
-                        f"the name {self._book.spelled[name]}, which stands for {text[:40]} and "
-                        "not for cells"
-                    )
+                    self._write_out(place, name, text)
                 self._resolve_formula(place, text, areas, depth)
+
+    def _write_out(self, place: Place, name: str, text: str) -> None:
+        """Let the formula at a place be computed with its names written out."""
+        formula = self._book.formulas[place]
+        written = None if formula.array else expanded(self._book, formula.text)
+        if written is None:
+            self.graph.unreadable[place] = (
+                f"the name {self._book.spelled.get(name, name)}, which stands for {text[:40]}"
+            )
+        elif written != formula.text:
+            self.graph.written[place] = written
 
     def _resolve_formula(self, place: Place, text: str, areas: set[Area], depth: int) -> None:
         inner = uses(f"={text.removeprefix('=')}", place[0])

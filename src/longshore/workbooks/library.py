@@ -68,6 +68,12 @@ class Sheets:
             else:
                 self._model.update_cell_with_number(sheet, row, column, value)
 
+    def write(self, place: Place, formula: str) -> None:
+        """Set the formula of a cell."""
+        sheet, row, column = self._at(place)
+        with _guarded():
+            self._model.update_cell_with_formula(sheet, row, column, formula)
+
     def evaluate(self) -> None:
         """Compute all formulas again.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from xml.etree.ElementTree import ParseError
@@ -49,6 +49,7 @@ class Book:
         formulas: by place.
         names: text that each defined name stands for, by the folded name.
         tables: place of each table, by the folded name.
+        bodies: the same without rows of headings and totals.
     """
 
     sheets: list[str]
@@ -57,6 +58,7 @@ class Book:
     formats: dict[Place, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     tables: dict[str, Area] = field(default_factory=dict)
+    bodies: dict[str, Area] = field(default_factory=dict)
     spelled: dict[str, str] = field(default_factory=dict)
 
 
@@ -134,7 +136,12 @@ def _read_sheet(book: Book, sheet: Worksheet) -> None:
     for table in sheet.tables.values():
         area = area_of(table.ref, sheet.title)
         if area is not None:
-            book.tables[table.displayName.casefold()] = area
+            name = table.displayName.casefold()
+            headings = 1 if table.headerRowCount is None else table.headerRowCount
+            book.tables[name] = area
+            book.bodies[name] = replace(
+                area, row1=area.row1 + headings, row2=area.row2 - (table.totalsRowCount or 0)
+            )
 
 
 def _cells(sheet: Worksheet) -> Iterator[Cell]:
