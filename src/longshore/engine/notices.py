@@ -67,6 +67,17 @@ def read(connection: Connection, *, surface: str, limit: int) -> list[Notice]:
     ]
 
 
+def waiting(connection: Connection, *, surface: str) -> bool:
+    """Whether there are notices about works of a surface."""
+    query = (
+        select(notices.c.seq)
+        .join(queues, queues.c.id == notices.c.queue_id)
+        .where(queues.c.surface == surface)
+        .limit(1)
+    )
+    return connection.execute(query).first() is not None
+
+
 def erase(connection: Connection, seqs: Sequence[int]) -> None:
     """Remove notices that have been followed."""
     connection.execute(delete(notices).where(notices.c.seq.in_(seqs)))

@@ -23,6 +23,8 @@ from longshore.server.logging import get_logger
 from longshore.surfaces.apps import jobs as apps_jobs
 from longshore.surfaces.buckets import jobs as buckets_jobs
 from longshore.surfaces.buckets import notices
+from longshore.surfaces.pipelines import chunks
+from longshore.surfaces.pipelines import jobs as pipelines_jobs
 
 SWEEP_INTERVAL_S: Final = 2.0
 NOTICES_INTERVAL_S: Final = 3.0
@@ -31,8 +33,8 @@ DELIVERY_SLOTS: Final = 16
 SWEEP_BLOBS: Final = 200
 MOST_ROUNDS: Final = 50
 """A pass that finds more than it may take at once goes on this often before it pauses."""
-HANDLERS: Final = {**apps_jobs.HANDLERS, **buckets_jobs.HANDLERS}
-PASSES: Final = {**apps_jobs.PASSES, **buckets_jobs.PASSES}
+HANDLERS: Final = {**apps_jobs.HANDLERS, **buckets_jobs.HANDLERS, **pipelines_jobs.HANDLERS}
+PASSES: Final = {**apps_jobs.PASSES, **buckets_jobs.PASSES, **pipelines_jobs.PASSES}
 _log = get_logger("longshore.background")
 
 
@@ -143,8 +145,13 @@ class Passes:
             await self.every("notices", NOTICES_INTERVAL_S, self.notify, bell)
 
     async def notify(self) -> bool:
-        """Follow some of the notices about works of buckets; return whether there may be more."""
-        return await self._context.database.write(notices.follow) > 0
+        """Follow some of the notices of each surface; return whether there may be more."""
+        database = self._context.database
+        followed = await database.write(notices.follow)
+        # Few chunks are given up: not worth a transaction for each word of a bucket.
+        if await database.read(chunks.given_up):
+            followed += await database.write(chunks.follow)
+        return followed > 0
 
     async def retain(self) -> bool:
         """Forget what is past its retention; return whether there may be more."""

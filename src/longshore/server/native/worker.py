@@ -24,6 +24,7 @@ from longshore.errors import InvalidRequest, NotFound, TooLarge
 from longshore.server.native import worker_surfaces
 from longshore.surfaces.apps import catalogue
 from longshore.surfaces.buckets import depositing
+from longshore.surfaces.pipelines import services
 from longshore.wire import worker as wire
 from longshore.wire.buckets import Pipeline
 
@@ -55,6 +56,9 @@ async def register(request: Request, call: Worker) -> Response:
             depositing.queue_of(connection, organisation_id, bucket.name)
             for bucket in registration.buckets
         ]
+        queue_ids += services.offer(connection, organisation_id, registration.services)
+        if registration.workbooks:
+            queue_ids += services.offer_workbooks(connection, organisation_id)
         worker_id = workers.register(
             connection,
             organisation_id=organisation_id,
@@ -273,10 +277,10 @@ def _check_registration(registration: wire.Registration) -> None:
             f"incarnation must have 1 to {_INCARNATION_CHARACTERS} characters, random at each "
             "start of the worker."
         )
-    offers = len(registration.apps) + len(registration.buckets)
+    offers = len(registration.apps) + len(registration.buckets) + len(registration.services)
     if offers > _OFFERS_MAX:
         raise TooLarge(
-            f"{offers} apps and buckets; a worker offers at most {_OFFERS_MAX}. "
+            f"{offers} apps, buckets and services; a worker offers at most {_OFFERS_MAX}. "
             "Start several workers."
         )
     for bucket in registration.buckets:
@@ -298,11 +302,6 @@ def _ending(report: wire.Report) -> works.Ending:
     result: bytes | None = bytes(report.result)
     if not success and result == bytes(wire.NO_RESULT):
         result = None
-    if result is not None and len(result) > limits.JSON_BODY_BYTES:
-        raise TooLarge(
-            f"The result of {report.work_id} has {len(result)} bytes; at most "
-            f"{limits.JSON_BODY_BYTES} are kept."
-        )
     return works.Ending(
         work_id=report.work_id,
         attempt=report.attempt,

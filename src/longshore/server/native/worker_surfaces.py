@@ -12,15 +12,17 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection, Select, Text, select
 
+from longshore import limits
 from longshore.engine import artifacts, queues, works
 from longshore.engine.states import State
 from longshore.engine.tables import queues as queues_table
 from longshore.engine.tables import works as works_table
 from longshore.engine.works import Ending, Lease, Lost, Outcome
-from longshore.errors import Conflict, InvalidRequest, NotFound
+from longshore.errors import Conflict, InvalidRequest, NotFound, TooLarge
 from longshore.storage.bulk import given_parameters, given_rows
 from longshore.surfaces.buckets import query, updating, withdrawing
 from longshore.surfaces.buckets.withdrawing import Wanted
+from longshore.surfaces.pipelines import chunks
 from longshore.wire import worker as wire
 
 _PDF_KEY: Final = b'"pdf_blob_id"'
@@ -58,12 +60,16 @@ class Surface:
     Attributes:
         claim: leases up to so many works; returns them with their payloads.
         record: writes down what accepted endings say, for the organisation.
+        served: the queues that a claim from the given ones looks into.
         keeps_results: whether it has the results itself, so that the engine stores none.
+        result_bytes: how large a result may be.
     """
 
     claim: Callable[[Connection, Claim, int], list[wire.Claimed]]
     record: Callable[[Connection, str, Sequence[Ending]], None]
+    served: Callable[[Connection, list[int]], list[int]] = lambda _, queue_ids: queue_ids
     keeps_results: bool = False
+    result_bytes: int = limits.JSON_BODY_BYTES
 
 
 def look(
@@ -85,7 +91,9 @@ def look(
             raise NotFound(f"There is no queue {queue.id}. List the queues to see which there are.")
         by_surface.setdefault(queue.surface, []).append(queue.id)
     claimable = {
-        surface: ids for surface, ids in by_surface.items() if works.claimable(connection, ids)
+        surface: ids
+        for surface, ids in by_surface.items()
+        if works.claimable(connection, SURFACES[surface].served(connection, ids))
     }
     buckets = claimable.get("buckets")
     if where is None or buckets is None:
@@ -116,6 +124,8 @@ def finish(
 ) -> list[Lost]:
     """Record how attempts ended, in the engine and at their surfaces; return what was refused."""
     held = _held(connection, endings, holder)
+    for ending in endings:
+        _check_size(ending, _surface(held, ending).result_bytes)
     lost = works.finish(
         connection,
         [
@@ -136,6 +146,14 @@ def finish(
     for surface, ended in accepted.items():
         SURFACES[surface].record(connection, organisation_id, ended)
     return lost
+
+
+def _check_size(ending: Ending, most_bytes: int) -> None:
+    if ending.result is not None and len(ending.result) > most_bytes:
+        raise TooLarge(
+            f"The result of {ending.work_id} has {len(ending.result)} bytes; at most {most_bytes} "
+            "are kept."
+        )
 
 
 def _held(
@@ -202,6 +220,13 @@ def _claimed(lease: Lease, payload: bytes) -> wire.Claimed:
     )
 
 
+def _claim_chunks(connection: Connection, asked: Claim, limit: int) -> list[wire.Claimed]:
+    claimed = chunks.claim(
+        connection, asked.queue_ids, limit=limit, holder=asked.holder, lease_s=asked.lease_s
+    )
+    return [_claimed(lease, payload) for lease, payload in claimed]
+
+
 def _record_files(connection: Connection, organisation_id: str, endings: Sequence[Ending]) -> None:
     for ending in endings:
         if ending.result is not None and ending.outcome is Outcome.SUCCESS:
@@ -263,5 +288,12 @@ def _adopt(
 SURFACES: Final[dict[str, Surface]] = {
     "apps": Surface(_claim_files, _record_files),
     "buckets": Surface(_claim_bucket_works, _record_bucket_works, keeps_results=True),
+    "pipelines": Surface(
+        _claim_chunks,
+        chunks.record,
+        chunks.served,
+        keeps_results=True,
+        result_bytes=limits.CHUNK_RESULT_BYTES,
+    ),
 }
 """The surfaces whose works workers run."""

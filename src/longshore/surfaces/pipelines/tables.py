@@ -134,7 +134,7 @@ pipeline_chunks = Table(
     ),
     # What can be pulled, in the order in which it was computed: the output buffer.
     Index(
-        "ix_pipeline_chunks_available", "pipeline_id", "finished_us", "work_id",
+        "ix_pipeline_chunks_available", "pipeline_id", "finished_us", "work_id", "output_bytes",
         sqlite_where=text("finished_us IS NOT NULL AND delivered_us IS NULL AND erased_us IS NULL"),
         postgresql_where=text(
             "finished_us IS NOT NULL AND delivered_us IS NULL AND erased_us IS NULL"
@@ -142,7 +142,7 @@ pipeline_chunks = Table(
     ),
     # What was pulled and can be had again.
     Index(
-        "ix_pipeline_chunks_delivered", "pipeline_id", "delivered_us",
+        "ix_pipeline_chunks_delivered", "pipeline_id", "delivered_us", "output_bytes",
         sqlite_where=text("delivered_us IS NOT NULL AND erased_us IS NULL"),
         postgresql_where=text("delivered_us IS NOT NULL AND erased_us IS NULL"),
     ),

@@ -174,7 +174,7 @@ def _make_chunks() -> None:
     op.create_index(
         "ix_pipeline_chunks_available",
         "pipeline_chunks",
-        ["pipeline_id", "finished_us", "work_id"],
+        ["pipeline_id", "finished_us", "work_id", "output_bytes"],
         sqlite_where=sa.text(
             "finished_us IS NOT NULL AND delivered_us IS NULL AND erased_us IS NULL"
         ),
@@ -185,7 +185,7 @@ def _make_chunks() -> None:
     op.create_index(
         "ix_pipeline_chunks_delivered",
         "pipeline_chunks",
-        ["pipeline_id", "delivered_us"],
+        ["pipeline_id", "delivered_us", "output_bytes"],
         sqlite_where=sa.text("delivered_us IS NOT NULL AND erased_us IS NULL"),
         postgresql_where=sa.text("delivered_us IS NOT NULL AND erased_us IS NULL"),
     )
