@@ -70,7 +70,8 @@ def test_an_output_that_is_not_wanted_may_be_an_error(tmp_path: Path) -> None:
     names = {"x": "Calc!$A$1", "y": "Calc!$B$1", "z": "Calc!$C$1"}
     path = save(tmp_path / "two.xlsx", {"A1": 0, "B1": "=1/A1", "C1": "=A1+1"}, names)
     workbook = Workbook(path, ["x"], ["y", "z"])
-    assert workbook.compute({}, ["z"]) == {"z": 1}
+    assert workbook.compute({}, ["z"]) == workbook.compute({}, ["z"], others=True) == {"z": 1}
+    assert workbook.compute({"x": 2}, ["z"], others=True) == {"y": 0.5, "z": 3}
     with pytest.raises(Reject, match="#DIV/0!"):
         workbook.compute({})
 

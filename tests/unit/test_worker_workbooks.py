@@ -7,13 +7,16 @@ import hashlib
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from longshore import workbooks
 from longshore.errors import ConfigurationError, NotFound, Reject, ServerUnreachable
-from longshore.wire.worker import WorkbookFile
+from longshore.wire.worker import ChunkPayload, ChunkResult, WorkbookFile
+from longshore.worker.chunks import run_chunk
+from longshore.worker.registry import Registry
 from longshore.worker.transport import Transport
-from longshore.worker.workbooks import WorkbookFiles, record_function
+from longshore.worker.workbooks import WorkbookFiles, opener, record_function
 from tests.unit.workbook_files import quote
 
 
@@ -83,8 +86,6 @@ def test_records_are_computed_with_the_workbook(tmp_path: Path, content: bytes) 
     assert compute({"age": 20, "level": "basic"}) == {"premium": 120, "note": "high"}
     with pytest.raises(Reject, match=r"premium \(Calc!B7\) is #N/A"):
         compute({"level": "none"})
-    only = record_function(tmp_path / "quote.xlsx", file_of(content), ["note"])
-    assert only({}) == {"note": "high"}
 
 
 def test_a_workbook_is_opened_once_and_others_do_not_mix_with_it(
@@ -106,3 +107,58 @@ def test_a_worker_without_the_libraries_says_what_to_install(
     monkeypatch.setattr(workbooks, "installed", lambda: False)
     with pytest.raises(ConfigurationError, match=r"longshore\[workbooks\]"):
         record_function(tmp_path / "quote.xlsx", file_of(content), None)
+
+
+def chunk(content: bytes, inputs: list[Any], **more: Any) -> bytes:
+    columnar = isinstance(inputs[0], list)
+    data = {"inputs": inputs, "parameters": None, "summary": None, **more.pop("data", {})}
+    payload = ChunkPayload(
+        service="tariffs/quote",
+        version="1.0.0",
+        version_id="sv_1",
+        kind="workbook",
+        workbook=file_of(content),
+        records=len(inputs) - columnar,
+        columnar=columnar,
+        data=msgspec.Raw(msgspec.json.encode(data)),
+        **more,
+    )
+    return msgspec.json.encode(payload)
+
+
+def run(tmp_path: Path, payload: bytes) -> ChunkResult:
+    compute = opener(tmp_path / "quote.xlsx")
+    result = run_chunk(Registry(), payload, compute=compute)
+    return msgspec.json.decode(result, type=ChunkResult)
+
+
+def test_a_chunk_of_objects_is_computed_and_errors_stay_with_their_records(
+    tmp_path: Path, content: bytes
+) -> None:
+    records = [{"age": 20}, {"level": "none"}, {"age": "old"}, {"age": 30, "id": 7}]
+    result = run(tmp_path, chunk(content, records))
+    assert msgspec.json.decode(result.outputs) == [
+        {"premium": 240, "note": "high"}, None, None, {"premium": 200, "note": "high"},
+    ]  # fmt: skip
+    assert result.failed == 2
+    first, second = (each[0] for each in msgspec.json.decode(result.errors)[1:3])
+    assert first["message"] == "premium (Calc!B7) is #N/A; note (Calc!B8) is #N/A."
+    assert second["message"].startswith("age must be a number")
+    assert {first["error_category"], second["error_category"]} == {"input"}
+
+
+def test_a_chunk_of_rows_is_computed_with_parameters_and_chosen_outputs(
+    tmp_path: Path, content: bytes
+) -> None:
+    payload = chunk(
+        content,
+        [["id", "age"], [1, 20], [2, 40]],
+        outputs=["note"],
+        data={
+            "parameters": {"level": "basic"},
+            "summary": {"aggregation": [{"output_name": "premium", "operator": "SUM"}]},
+        },
+    )
+    result = run(tmp_path, payload)
+    assert msgspec.json.decode(result.outputs) == [["note"], ["high"], ["low"]]
+    assert "220" in bytes(result.summary).decode()

@@ -41,12 +41,17 @@ class Workbook:
         self._current: dict[Place, Value] = {}
 
     def compute(
-        self, record: Mapping[str, Any], wanted: Sequence[str] | None = None
+        self,
+        record: Mapping[str, Any],
+        wanted: Sequence[str] | None = None,
+        *,
+        others: bool = False,
     ) -> dict[str, Any]:
         """Return the outputs for a record, only the `wanted` ones if there are any.
 
         An input that the record leaves out, or that is null, has the value in the workbook; what
-        the record has besides the inputs is not looked at.
+        the record has besides the inputs is not looked at. With `others`, outputs that are not
+        wanted are returned as well, unless they are errors.
 
         Raises:
             InvalidRequest: an input without a value in the workbook is missing, or one is of the
@@ -55,19 +60,24 @@ class Workbook:
                 the formula library broke at this record.
         """
         given = self._inputs(record)
-        outputs = [each for each in self.plan.outputs if wanted is None or each.name in wanted]
+        outputs = self.plan.outputs
+        if wanted is not None and not others:
+            outputs = [each for each in outputs if each.name in wanted]
         with self._lock:
-            sheets = self._opened()
             try:
+                sheets = self._opened()
                 self._put(sheets, given)
-                values = [sheets.get(each.place) for each in outputs]
+                values = [(each, sheets.get(each.place)) for each in outputs]
             except Failed as error:
                 self._sheets = None
                 raise Reject(f"{error} The other records are not affected.") from error
-        _refuse_errors(outputs, values)
+        _refuse_errors(
+            [(each, value) for each, value in values if wanted is None or each.name in wanted]
+        )
         return {
             each.name: from_cell(each.kind, value)
-            for each, value in zip(outputs, values, strict=True)
+            for each, value in values
+            if not isinstance(value, Error)
         }
 
     def _inputs(self, record: Mapping[str, Any]) -> dict[Place, Value]:
@@ -148,10 +158,10 @@ def _same(one: Value, other: Value) -> bool:
     return type(one) is type(other) and one == other
 
 
-def _refuse_errors(outputs: Sequence[Output], values: Sequence[Value]) -> None:
+def _refuse_errors(values: Sequence[tuple[Output, Value]]) -> None:
     errors = [
         f"{each.name} ({shown(each.place)}) is {value}"
-        for each, value in zip(outputs, values, strict=True)
+        for each, value in values
         if isinstance(value, Error)
     ]
     if errors:

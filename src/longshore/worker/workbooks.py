@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from longshore import ids, workbooks
 from longshore.errors import LongshoreError
-from longshore.wire.worker import WorkbookFile
+from longshore.wire.worker import ChunkPayload, WorkbookFile
 from longshore.worker.backoff import Backoff
 from longshore.worker.transport import Transport, may_try_again
 
@@ -82,6 +82,16 @@ _workbooks: OrderedDict[_Key, Workbook] = OrderedDict()
 _opening = threading.Lock()
 
 
+def opener(path: Path) -> Callable[[ChunkPayload], Compute]:
+    """Return what opens the workbook of a chunk, whose file lies at `path`, for `run_chunk`."""
+
+    def open_workbook(job: ChunkPayload) -> Compute:
+        assert job.workbook is not None, "a chunk of a workbook says which"
+        return record_function(path, job.workbook, job.outputs)
+
+    return open_workbook
+
+
 def record_function(path: Path, file: WorkbookFile, wanted: Sequence[str] | None) -> Compute:
     """Return the function of a record that computes a workbook, which stays open in this process.
 
@@ -91,7 +101,7 @@ def record_function(path: Path, file: WorkbookFile, wanted: Sequence[str] | None
     Args:
         path: where the file lies.
         file: which cells are inputs and outputs.
-        wanted: only these outputs; all unless given.
+        wanted: outputs whose errors are the record's error; all unless given.
 
     Raises:
         ConfigurationError: the libraries are not installed here.
@@ -109,4 +119,4 @@ def record_function(path: Path, file: WorkbookFile, wanted: Sequence[str] | None
             if len(_workbooks) > _OPEN:
                 _workbooks.popitem(last=False)
         _workbooks.move_to_end(key)
-    return partial(found.compute, wanted=wanted)
+    return partial(found.compute, wanted=wanted, others=True)
