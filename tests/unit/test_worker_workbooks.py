@@ -16,7 +16,7 @@ from longshore.wire.worker import ChunkPayload, ChunkResult, WorkbookFile
 from longshore.worker.chunks import run_chunk
 from longshore.worker.registry import Registry
 from longshore.worker.transport import Transport
-from longshore.worker.workbooks import WorkbookFiles, opener, record_function
+from longshore.worker.workbooks import Compute, WorkbookFiles, record_function
 from tests.unit.workbook_files import quote
 
 
@@ -127,7 +127,10 @@ def chunk(content: bytes, inputs: list[Any], **more: Any) -> bytes:
 
 
 def run(tmp_path: Path, payload: bytes) -> ChunkResult:
-    compute = opener(tmp_path / "quote.xlsx")
+    def compute(job: ChunkPayload) -> Compute:
+        assert job.workbook is not None
+        return record_function(tmp_path / "quote.xlsx", job.workbook, job.outputs)
+
     result = run_chunk(Registry(), payload, compute=compute)
     return msgspec.json.decode(result, type=ChunkResult)
 

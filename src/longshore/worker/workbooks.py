@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from longshore import ids, workbooks
 from longshore.errors import LongshoreError
-from longshore.wire.worker import ChunkPayload, WorkbookFile
+from longshore.wire.worker import WorkbookFile
 from longshore.worker.backoff import Backoff
 from longshore.worker.transport import Transport, may_try_again
 
@@ -80,16 +80,6 @@ class WorkbookFiles:
 _Key = tuple[str, tuple[str, ...], tuple[str, ...]]
 _workbooks: OrderedDict[_Key, Workbook] = OrderedDict()
 _opening = threading.Lock()
-
-
-def opener(path: Path) -> Callable[[ChunkPayload], Compute]:
-    """Return what opens the workbook of a chunk, whose file lies at `path`, for `run_chunk`."""
-
-    def open_workbook(job: ChunkPayload) -> Compute:
-        assert job.workbook is not None, "a chunk of a workbook says which"
-        return record_function(path, job.workbook, job.outputs)
-
-    return open_workbook
 
 
 def record_function(path: Path, file: WorkbookFile, wanted: Sequence[str] | None) -> Compute:
