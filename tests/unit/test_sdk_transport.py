@@ -213,7 +213,8 @@ def test_every_status_alone_gives_an_error_that_is_an_ancestor_or_the_same(
     status = problems.TABLE[kind][0]
     request = httpx.Request("GET", "http://host/x")
     error = _faults.from_response(httpx.Response(status, text="<html>", request=request))
-    assert problems.TABLE[type(error)][0] == status or status >= 500
+    # Whatever else is too busy for a moment says so with 429 too, such as a proxy.
+    assert problems.TABLE[type(error)][0] == status or status in (429, *range(500, 600))
     assert "<html>" in error.message
 
 

@@ -16,6 +16,7 @@ from longshore.sdk._async.buckets_work import AsyncWork
 from longshore.sdk._async.client import AsyncClient
 from longshore.sdk._async.deployments import AsyncDeployment
 from longshore.sdk._async.jobs import AsyncDeletion, AsyncJob
+from longshore.sdk._async.pipelines import AsyncPipeline, AsyncPipelines
 from longshore.sdk._async.runs import AsyncRun
 from longshore.sdk._connection import Connection, find_connection
 from longshore.sdk._sync.batches import Batch
@@ -28,6 +29,7 @@ from longshore.sdk._sync.buckets_work import Work
 from longshore.sdk._sync.client import Client
 from longshore.sdk._sync.deployments import Deployment
 from longshore.sdk._sync.jobs import Deletion, Job
+from longshore.sdk._sync.pipelines import Pipeline, Pipelines
 from longshore.sdk._sync.runs import Run
 from longshore.sdk.buckets import ActionInfo, Artifact, BucketChanges, BucketSettings, Webhook
 from longshore.sdk.operations import (
@@ -48,6 +50,18 @@ from longshore.sdk.operations import (
     WorkState,
 )
 from longshore.sdk.options import DeploymentChanges, RunFilters, RunOptions
+from longshore.sdk.pipelines import (
+    BatchChunk,
+    ChunkData,
+    PipelineInfo,
+    PipelinesInfo,
+    PipelineStats,
+    PipelineStatus,
+    PipelineSummary,
+    PipelineUse,
+    PulledChunk,
+    create_chunks,
+)
 from longshore.sdk.records import (
     BatchInfo,
     DeploymentInfo,
@@ -76,17 +90,21 @@ __all__ = [
     "AsyncDeployment",
     "AsyncHeartbeat",
     "AsyncJob",
+    "AsyncPipeline",
+    "AsyncPipelines",
     "AsyncResults",
     "AsyncRun",
     "AsyncWebhooks",
     "AsyncWork",
     "AuditEntry",
     "Batch",
+    "BatchChunk",
     "BatchInfo",
     "BucketChanges",
     "BucketSettings",
     "Buckets",
     "Cancelled",
+    "ChunkData",
     "Client",
     "Connection",
     "Counts",
@@ -108,6 +126,15 @@ __all__ = [
     "LogLine",
     "NewKey",
     "Node",
+    "Pipeline",
+    "PipelineInfo",
+    "PipelineStats",
+    "PipelineStatus",
+    "PipelineSummary",
+    "PipelineUse",
+    "Pipelines",
+    "PipelinesInfo",
+    "PulledChunk",
     "Queue",
     "Removed",
     "ResultDocument",
@@ -132,5 +159,6 @@ __all__ = [
     "WorkSlack",
     "WorkState",
     "Worker",
+    "create_chunks",
     "find_connection",
 ]

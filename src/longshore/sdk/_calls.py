@@ -36,6 +36,9 @@ class Call:
         content: a raw body, or None; it can be read again for another attempt.
         headers: further headers.
         patience_s: seconds that the answer may take beyond the client's own timeout.
+        repeatable: whether sending this twice has the effect of sending it once; None goes by the
+            method, and by whether there is an Idempotency-Key.
+        handled: statuses that are the caller's to handle and are not waited out.
     """
 
     method: str
@@ -46,10 +49,14 @@ class Call:
     content: Slice | None = None
     headers: Mapping[str, str] | None = None
     patience_s: float = 0.0
+    repeatable: bool | None = None
+    handled: frozenset[int] = frozenset()
 
     @property
-    def repeatable(self) -> bool:
+    def may_repeat(self) -> bool:
         """Whether sending this twice has the effect of sending it once."""
+        if self.repeatable is not None:
+            return self.repeatable
         return self.method in _SAFE_TO_REPEAT or "Idempotency-Key" in (self.headers or {})
 
     def parameters(self) -> dict[str, str | list[str]] | None:

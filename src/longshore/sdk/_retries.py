@@ -42,7 +42,7 @@ class NoAnswer(Exception):
 
 def pause_s(failure: Exception) -> bool | float:
     """Say whether to try again: False, True (growing pauses), or the seconds the server named."""
-    if not isinstance(failure, NoAnswer) or not failure.call.repeatable:
+    if not isinstance(failure, NoAnswer) or not failure.call.may_repeat:
         return False
     if failure.wanted_s is None:
         return True

@@ -19,6 +19,7 @@ from longshore.sdk._async.deployments import AsyncDeployments
 from longshore.sdk._async.files import AsyncFiles
 from longshore.sdk._async.inputs import check_one_input, new_batch
 from longshore.sdk._async.jobs import AsyncJobs
+from longshore.sdk._async.pipelines import AsyncPipelines
 from longshore.sdk._async.runs import AsyncRun, AsyncRuns
 from longshore.sdk._async.services import AsyncServices
 from longshore.sdk._async.transport import AsyncTransport
@@ -59,6 +60,7 @@ class AsyncClient:
         deployments: configured instances of apps.
         jobs: what the server does on its own, such as deleting.
         files: the drive.
+        pipelines: records that are computed in chunks.
         services: what records can be computed with, and workbooks that become services.
         works: what the engine runs.
         queues: where works wait.
@@ -110,6 +112,7 @@ class AsyncClient:
         self.deployments: Final = AsyncDeployments(self._transport)
         self.jobs: Final = AsyncJobs(self._transport)
         self.files: Final = AsyncFiles(self._transport)
+        self.pipelines: Final = AsyncPipelines(self._transport)
         self.services: Final = AsyncServices(self._transport)
         self.works: Final = AsyncWorks(self._transport)
         self.queues: Final = AsyncQueues(self._transport)

@@ -184,7 +184,7 @@ class AsyncTransport:
 def _raise(call: Call, response: httpx.Response) -> NoReturn:
     """Raise for an answer of status 300 or above."""
     error = _faults.from_response(response)
-    if response.status_code in RETRIED_STATUSES:
+    if response.status_code in RETRIED_STATUSES - call.handled:
         raise NoAnswer(call, error, retry_after_s(response))
     raise error
 

@@ -24,6 +24,7 @@ from longshore.sdk._sync.deployments import Deployments
 from longshore.sdk._sync.files import Files
 from longshore.sdk._sync.inputs import check_one_input, new_batch
 from longshore.sdk._sync.jobs import Jobs
+from longshore.sdk._sync.pipelines import Pipelines
 from longshore.sdk._sync.runs import Run, Runs
 from longshore.sdk._sync.services import Services
 from longshore.sdk._sync.transport import Transport
@@ -60,6 +61,7 @@ class Client:
         deployments: configured instances of apps.
         jobs: what the server does on its own, such as deleting.
         files: the drive.
+        pipelines: records that are computed in chunks.
         services: what records can be computed with, and workbooks that become services.
         works: what the engine runs.
         queues: where works wait.
@@ -111,6 +113,7 @@ class Client:
         self.deployments: Final = Deployments(self._transport)
         self.jobs: Final = Jobs(self._transport)
         self.files: Final = Files(self._transport)
+        self.pipelines: Final = Pipelines(self._transport)
         self.services: Final = Services(self._transport)
         self.works: Final = Works(self._transport)
         self.queues: Final = Queues(self._transport)
