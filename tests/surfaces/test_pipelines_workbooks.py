@@ -20,8 +20,6 @@ from longshore.server.native import NATIVE
 from longshore.storage import Database
 from longshore.surfaces.pipelines import services
 from longshore.surfaces.pipelines import workbooks as workbook_services
-from longshore.surfaces.pipelines.routes import native
-from longshore.surfaces.pipelines.routes import workbooks as workbook_routes
 from longshore.surfaces.pipelines.services import Version
 from tests.unit.serving import Served, bearer, serving
 from tests.unit.workbook_files import quote, save
@@ -95,15 +93,7 @@ class Uploads:
 @pytest.fixture
 async def uploads(database: Database, tmp_path: Path) -> AsyncIterator[Uploads]:
     async with serving(database, tmp_path / "data") as served:
-        mount(served)
         yield Uploads(served, quote(tmp_path / "quote.xlsx"))
-
-
-def mount(served: Served) -> None:
-    """Add the routes of services, unless the server has them."""
-    if not any(getattr(route, "path", "") == PATH for route in served.app.routes):
-        for part in (native, workbook_routes):
-            served.app.include_router(part.router, prefix=NATIVE)
 
 
 async def test_a_workbook_becomes_a_version_of_a_service(uploads: Uploads) -> None:
