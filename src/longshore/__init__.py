@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from longshore.sdk import AsyncClient, AsyncWork, Client, Work
     from longshore.worker.documents import Document, Field, InputFile, Page
     from longshore.worker.registry import app, function, setup
+    from longshore.worker.services import Record, service
 
 __version__ = "0.1.0"
 
@@ -28,11 +29,13 @@ _HOMES = {
     "LeaseLost": "longshore.errors",
     "LongshoreError": "longshore.errors",
     "Page": "longshore.worker.documents",
+    "Record": "longshore.worker.services",
     "Reject": "longshore.errors",
     "RetryLater": "longshore.errors",
     "Work": "longshore.sdk",
     "app": "longshore.worker.registry",
     "function": "longshore.worker.registry",
+    "service": "longshore.worker.services",
     "setup": "longshore.worker.registry",
 }
 
@@ -46,12 +49,14 @@ __all__ = [
     "LeaseLost",
     "LongshoreError",
     "Page",
+    "Record",
     "Reject",
     "RetryLater",
     "Work",
     "__version__",
     "app",
     "function",
+    "service",
     "setup",
     "webhooks",
 ]

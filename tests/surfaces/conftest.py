@@ -9,6 +9,7 @@ from longshore.clock import ManualClock
 from longshore.storage import Database
 from tests.surfaces.apps_rig import Platform, platform
 from tests.surfaces.buckets_rig import Buckets, buckets_of
+from tests.surfaces.pipelines_rig import Pipelines, pipelines_of
 
 
 @pytest.fixture
@@ -23,4 +24,13 @@ async def apps(database: Database, clock: ManualClock, tmp_path: Path) -> AsyncI
 async def buckets(database: Database, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Buckets]:
     """The buckets surface on both databases."""
     async with buckets_of(database, clock, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def pipelines(
+    database: Database, clock: ManualClock, tmp_path: Path
+) -> AsyncIterator[Pipelines]:
+    """The pipelines surface on both databases, with a worker for one service."""
+    async with pipelines_of(database, clock, tmp_path) as made:
         yield made

@@ -1,4 +1,4 @@
-"""`longshore worker`: serve apps and buckets from this machine."""
+"""`longshore worker`: serve apps, buckets and services from this machine."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ class Executor(StrEnum):
 
     process = "process"
     thread = "thread"
+    dask = "dask"
+    ray = "ray"
 
 
 Modules = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="MODULE",
-        help="Modules or files with the apps and functions to serve, such as acme.receipts or "
-        "./receipts.py; none for works of buckets that name what runs them.",
+        help="Modules or files with the apps, functions and services to serve, such as "
+        "acme.receipts or ./receipts.py; none for works of buckets that name what runs them, and "
+        "for services that are workbooks.",
     ),
 ]
 Buckets = Annotated[
@@ -80,6 +83,25 @@ Data = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Data directory of a server on this machine."),
 ]
+Slots = Annotated[
+    int | None,
+    typer.Option("--slots", min=1, help="Works run at once; default is one per processor."),
+]
+ExecutorOption = Annotated[
+    Executor,
+    typer.Option(
+        "--executor",
+        help="Run the code in child processes or in threads, or services on a Dask or Ray cluster.",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="Where the cluster is, such as tcp://host:8786 (Dask) or host:6379 (Ray).",
+    ),
+]
 Lives = Annotated[
     int | None,
     typer.Option("--lives", min=1, help="Stop after this many works; default is never."),
@@ -104,13 +126,9 @@ def worker(
     modules: Modules = None,
     server: Server = None,
     data: Data = None,
-    slots: Annotated[
-        int | None,
-        typer.Option("--slots", min=1, help="Works run at once; default is one per processor."),
-    ] = None,
-    executor: Annotated[
-        Executor, typer.Option("--executor", help="Run the code in child processes or in threads.")
-    ] = Executor.process,
+    slots: Slots = None,
+    executor: ExecutorOption = Executor.process,
+    address: Address = None,
     name: Annotated[
         str | None,
         typer.Option("--name", help="Name shown in listings; default is host and process id."),
@@ -129,13 +147,14 @@ def worker(
     ] = 20.0,
     parent_pid: ParentPid = None,
 ) -> None:
-    """Claim work of the given apps and buckets and run it, until stopped.
+    """Claim work of the given apps, buckets and services and run it, until stopped.
 
     The API key comes from LONGSHORE_KEY, or from the data directory of a server on this machine.
     Stop it with Ctrl-C or SIGTERM: it takes nothing new, lets running work end, and hands the
     rest back to the server.
     """
     from longshore.sdk import find_connection
+    from longshore.workbooks import installed
     from longshore.worker.options import WorkerOptions, default_name, default_slots
     from longshore.worker.runtime import run
 
@@ -146,6 +165,7 @@ def worker(
         key=connection.key,
         slots=slots or default_slots(),
         executor=executor.value,
+        address=address,
         name=name or default_name(),
         drain_s=drain_s,
         memory_limit_bytes=None if memory_limit is None else size_bytes(memory_limit),
@@ -154,6 +174,7 @@ def worker(
         where=bucket_filter(sites, tags, events, parents),
         shell=shell,
         lives=lives,
+        workbooks=executor in (Executor.process, Executor.thread) and installed(),
     )
     raise typer.Exit(run(options))
 

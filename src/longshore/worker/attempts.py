@@ -21,6 +21,7 @@ from longshore.wire.worker import (
     Lost,
     Outcome,
     Report,
+    WorkbookFile,
 )
 from longshore.worker import archiving
 from longshore.worker.buckets import read_job
@@ -34,8 +35,19 @@ from longshore.worker.reports import Reporter
 from longshore.worker.slots import Attempt, Slot, Stop, first_of, stopped
 from longshore.worker.texts import attempt_error
 from longshore.worker.transport import Transport
+from longshore.worker.workbooks import WorkbookFiles
 
 T = TypeVar("T")
+
+
+class _Chunk(msgspec.Struct):
+    """What the worker itself needs of the payload of a chunk; its process reads the rest."""
+
+    timeout_s: float | None = None
+    workbook: WorkbookFile | None = None
+
+
+_CHUNKS = msgspec.json.Decoder(_Chunk)
 
 
 class _Stopped(Exception):
@@ -65,10 +77,12 @@ class Attempts:
         self._directory = directory
         self._log = log
         self._running: dict[tuple[str, int], Attempt] = {}
+        self._workbooks = WorkbookFiles(directory / "workbooks")
         self._time_limits: Mapping[str, float | None] = {}
         self._ways: dict[str, Callable[[Attempt, Slot], Awaitable[Finished]]] = {
             "apps": self._run_app,
             "buckets": self._run_bucket_work,
+            "pipelines": self._run_chunk,
         }
 
     def know_functions(self, time_limits: Mapping[str, float | None]) -> None:
@@ -168,6 +182,15 @@ class Attempts:
         note = partial(attempt.output.line, "worker")
         storing = archiving.store_files(self._transport, finished, note)
         return await _unless_stopped(attempt, storing)
+
+    async def _run_chunk(self, attempt: Attempt, slot: Slot) -> Finished:
+        job = _CHUNKS.decode(attempt.work.payload)
+        run = _run(attempt.work)
+        if job.workbook is not None:
+            fetching = self._workbooks.fetch(self._transport, job.workbook)
+            path = await _unless_stopped(attempt, fetching)
+            run = msgspec.structs.replace(run, path=str(path))
+        return await slot.run(run, attempt)
 
     def _check_runnable(self, job: BucketJob) -> None:
         if not (job.function or job.command or job.pipeline in self._time_limits):

@@ -24,6 +24,7 @@ from longshore.wire.worker import (
     Outcome,
     ServiceOffer,
 )
+from longshore.worker.progress import Order
 
 _HEADER = struct.Struct(">I")
 _CHUNK_BYTES = 1 << 18
@@ -41,7 +42,10 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
 
 
 class Run(msgspec.Struct, frozen=True, tag="run"):
-    """To a child: run one work. `path` is its local input, `directory` its own scratch space."""
+    """To a child: run one work. `path` is its local input, `directory` its own scratch space.
+
+    `order` is for a chunk of records at which processes have died.
+    """
 
     work_id: str
     attempt: int
@@ -49,6 +53,7 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     payload: msgspec.Raw
     path: str
     directory: str
+    order: Order | None = None
 
 
 class Quit(msgspec.Struct, frozen=True, tag="quit"):

@@ -20,7 +20,7 @@ import threading
 import traceback
 
 from longshore.errors import ConfigurationError
-from longshore.worker import apps, buckets, memory
+from longshore.worker import apps, buckets, memory, services
 from longshore.worker.channel import (
     Begin,
     Broken,
@@ -95,7 +95,9 @@ def _listen(receiver: Receiver[ToChild], inbox: queue.SimpleQueue[ToChild]) -> N
 def _set_up(begin: Begin, sender: Sender) -> Registry | None:
     try:
         registry = load(begin.modules, buckets=begin.buckets)
-        sender.send(Loaded(apps.offers(registry), buckets.offers(registry)))
+        sender.send(
+            Loaded(apps.offers(registry), buckets.offers(registry), services.offers(registry))
+        )
         for function in registry.setups:
             function()
     except ConfigurationError as error:

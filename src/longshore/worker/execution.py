@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import cast
 
 import msgspec
 
 from longshore.errors import ConfigurationError, Reject, RetryLater
-from longshore.limits import JSON_BODY_BYTES, PAUSE_MAX_S
-from longshore.wire.worker import AttemptError, Outcome
+from longshore.limits import CHUNK_RESULT_BYTES, JSON_BODY_BYTES, PAUSE_MAX_S
+from longshore.wire.worker import AttemptError, ChunkPayload, Outcome
 from longshore.worker import memory
 from longshore.worker.apps import run_app
 from longshore.worker.buckets import run_function
 from longshore.worker.channel import Finished, LocalFile, Run
+from longshore.worker.chunks import Compute, run_chunk
 from longshore.worker.registry import Registry
 from longshore.worker.texts import attempt_error
 
@@ -26,32 +30,62 @@ class Product:
     result: bytes
     pdf: str | None = None
     files: Sequence[LocalFile] = ()
+    size_bytes_max: int = JSON_BODY_BYTES
 
 
 Note = Callable[[str], None]
 """Writes a line of the worker's own into the log of the running work."""
 
-Runner = Callable[[Registry, Run, Note], Product]
+Runner = Callable[[Registry, Run, Note, memoryview | None], Product]
 
 
-def _run_app(registry: Registry, run: Run, note: Note) -> Product:
+def _run_app(registry: Registry, run: Run, note: Note, _cells: memoryview | None) -> Product:
     result, pdf = run_app(registry, run, note)
     return Product(result, pdf)
 
 
-def _run_function(registry: Registry, run: Run, note: Note) -> Product:
+def _run_function(registry: Registry, run: Run, note: Note, _cells: memoryview | None) -> Product:
     result, files = run_function(registry, run, note)
     return Product(result, files=files)
 
 
-RUNNERS: dict[str, Runner] = {"apps": _run_app, "buckets": _run_function}
+def _run_chunk(registry: Registry, run: Run, _note: Note, cells: memoryview | None) -> Product:
+    def compute(payload: ChunkPayload) -> Compute:
+        assert payload.workbook is not None
+        # Loaded only here: most processes never see a workbook.
+        made = import_module("longshore.worker.workbooks").record_function(
+            Path(run.path), payload.workbook, payload.outputs
+        )
+        return cast("Compute", made)
+
+    return Product(
+        run_chunk(registry, run.payload, order=run.order, cells=cells, compute=compute),
+        size_bytes_max=CHUNK_RESULT_BYTES,
+    )
+
+
+RUNNERS: dict[str, Runner] = {
+    "apps": _run_app,
+    "buckets": _run_function,
+    "pipelines": _run_chunk,
+}
 """By the surface that a work belongs to."""
 
 
-def execute(registry: Registry, run: Run, note: Note, *, memory_limit_bytes: int = 0) -> Finished:
-    """Run the user's function on one work; whatever it raises becomes the attempt's error."""
+def execute(
+    registry: Registry,
+    run: Run,
+    note: Note,
+    *,
+    memory_limit_bytes: int = 0,
+    cells: memoryview | None = None,
+) -> Finished:
+    """Run the user's function on one work; whatever it raises becomes the attempt's error.
+
+    The position of the record that is computed is written to `cells`, for works that have records.
+    """
     try:
-        product = _runner(run.surface)(registry, run, note)
+        product = _runner(run.surface)(registry, run, note, cells)
         _check_size(product)
     except RetryLater as error:
         return _ended(run, Outcome.FAILURE, attempt_error(error), retry_delay_s=_delay_s(error))
@@ -94,10 +128,10 @@ def _delay_s(error: RetryLater) -> float | None:
 
 
 def _check_size(product: Product) -> None:
-    if len(product.result) > JSON_BODY_BYTES:
+    if len(product.result) > product.size_bytes_max:
         raise Reject(
-            f"The result has {len(product.result)} bytes of JSON; at most {JSON_BODY_BYTES} are "
-            "kept. Return fewer or shorter fields."
+            f"The result has {len(product.result)} bytes of JSON; at most "
+            f"{product.size_bytes_max} are kept. Return fewer or shorter fields."
         )
 
 

@@ -28,10 +28,11 @@ def load(modules: Sequence[str], *, buckets: bool = False) -> Registry:
         _put_on_path(Path.cwd())
     for name in modules:
         _load_one(name)
-    if not (REGISTRY.apps or REGISTRY.functions or buckets):
+    if not (REGISTRY.apps or REGISTRY.functions or REGISTRY.services or buckets):
         raise ConfigurationError(
-            f"{', '.join(modules)}: imported, but nothing is registered. Put @longshore.app(...) "
-            "or @longshore.function(...) above the function that the worker is to run."
+            f"{', '.join(modules)}: imported, but nothing is registered. Put @longshore.app(...), "
+            "@longshore.function(...) or @longshore.service(...) above the function that the "
+            "worker is to run."
         )
     if REGISTRY.functions:
         _put_on_path(Path.cwd())

@@ -52,7 +52,7 @@ class Membership:
         buckets = {bucket.name: bucket for bucket in offers.buckets}
         for name in self._options.buckets:
             buckets.setdefault(name, BucketOffer(name=name))
-        self._offers = Loaded(offers.apps, list(buckets.values()))
+        self._offers = Loaded(offers.apps, list(buckets.values()), offers.services)
         async with self._joining:
             await self._register()
 
@@ -69,6 +69,8 @@ class Membership:
             slots=self._options.slots,
             apps=self._offers.apps,
             buckets=self._offers.buckets,
+            services=self._offers.services,
+            workbooks=self._options.workbooks,
             incarnation=self._incarnation,
         )
         backoff, told = Backoff(), False

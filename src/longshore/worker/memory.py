@@ -33,6 +33,12 @@ def set_limit(limit_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
+def limit_bytes() -> int:
+    """Return what this process may allocate; 0 means no limit."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    return 0 if soft == resource.RLIM_INFINITY else soft
+
+
 def peak_rss_bytes(usage: resource.struct_rusage | None = None) -> int:
     """Return the largest resident size in bytes, of this process unless `usage` is given."""
     usage = usage or resource.getrusage(resource.RUSAGE_SELF)

@@ -6,13 +6,14 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from longshore.errors import ConfigurationError
 from longshore.limits import CLAIM_WORKS, NAME_CHARACTERS
+from longshore.worker.executors import check_address
 from longshore.worker.registry import check_bucket
 
-Executor = Literal["process", "thread"]
+Executor = Literal["process", "thread", "dask", "ray"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -40,7 +41,9 @@ class WorkerOptions:
         slots: how many works run at the same time.
         executor: `process` runs each slot in a supervised child process; `thread` runs them in
             threads of the worker, where a time limit, a cancellation and a memory limit cannot
-            stop the user's code, and a crash ends the worker.
+            stop the user's code, and a crash ends the worker. `dask` and `ray` run chunks of
+            services on the cluster at `address`.
+        address: where the cluster is.
         name: what people know the worker by.
         drain_s: how long a stop waits for running works before it hands them back, in seconds.
         memory_limit_bytes: data that one child process may allocate; None means 80 % of the
@@ -52,6 +55,7 @@ class WorkerOptions:
         where: filter that works of buckets must match, in the language of /buckets/view.
         shell: whether a command of one element is given to a shell.
         lives: how many works to run before the worker stops; None for no end.
+        workbooks: whether to compute services that are workbooks.
     """
 
     modules: Sequence[str]
@@ -59,6 +63,7 @@ class WorkerOptions:
     key: str = field(repr=False)
     slots: int = field(default_factory=default_slots)
     executor: Executor = "process"
+    address: str | None = None
     name: str = field(default_factory=default_name)
     drain_s: float = 20.0
     memory_limit_bytes: int | None = None
@@ -69,6 +74,7 @@ class WorkerOptions:
     where: Mapping[str, Any] | None = None
     shell: bool = False
     lives: int | None = None
+    workbooks: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -77,7 +83,7 @@ class WorkerOptions:
             ConfigurationError: nothing to serve, an address that is not http(s), a bad number or
                 name.
         """
-        if not self.modules and not self.buckets:
+        if not (self.modules or self.buckets or self.workbooks):
             raise ConfigurationError(
                 "A worker needs something to serve: give a module that registers something to run, "
                 "by its dotted name or the path of its file, or a bucket with --bucket NAME."
@@ -92,8 +98,7 @@ class WorkerOptions:
             )
         if not 1 <= self.slots <= CLAIM_WORKS:
             raise ConfigurationError(f"slots is {self.slots}; give 1 to {CLAIM_WORKS}.")
-        if self.executor not in ("process", "thread"):
-            raise ConfigurationError(f"executor is {self.executor!r}; give process or thread.")
+        self._check_executor()
         if not 1 <= len(self.name) <= NAME_CHARACTERS:
             raise ConfigurationError(
                 f"The worker's name must have 1 to {NAME_CHARACTERS} characters."
@@ -101,4 +106,23 @@ class WorkerOptions:
         if self.drain_s < 0 or self.grace_s < 0 or (self.memory_limit_bytes or 0) < 0:
             raise ConfigurationError(
                 "drain_s, grace_s and memory_limit_bytes must not be negative."
+            )
+
+    def _check_executor(self) -> None:
+        if self.executor not in get_args(Executor):
+            raise ConfigurationError(
+                f"executor is {self.executor!r}; give {', '.join(get_args(Executor))}."
+            )
+        if self.executor == "process" or self.executor == "thread":
+            if self.address is not None:
+                raise ConfigurationError(
+                    f"--address names a cluster, and the executor is {self.executor}. Give "
+                    "--executor dask or --executor ray as well."
+                )
+            return
+        check_address(self.executor, self.address)
+        if self.buckets or self.workbooks or not self.modules:
+            raise ConfigurationError(
+                f"Only services in Python run with --executor {self.executor}: give a module that "
+                "registers some, and serve buckets and workbooks with another worker."
             )

@@ -1,4 +1,7 @@
-"""What user code registers: `@longshore.app` and `@longshore.function`, checked when declared."""
+"""What user code registers, checked when declared: `@longshore.app` and `@longshore.function`.
+
+`@longshore.service` is in `longshore.worker.services`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,14 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from longshore.errors import ConfigurationError
 from longshore.limits import ATTEMPTS, NAME_CHARACTERS
 from longshore.worker.documents import Document, InputFile
+
+if TYPE_CHECKING:
+    from longshore.worker.services import Service
 
 BUCKET_CHARACTERS: Final = 128
 _BUCKET: Final = re.compile(r"(?:[^\W_]|-)+")
@@ -55,6 +61,7 @@ class Registry:
         """Start empty."""
         self.apps: dict[tuple[str, str, str], App] = {}
         self.functions: dict[str, Function] = {}
+        self.services: dict[tuple[str, str], Service] = {}
         self.setups: list[Callable[[], object]] = []
 
     def add_app(self, app: App) -> None:
@@ -67,7 +74,7 @@ class Registry:
         if present is not None and present.function is not app.function:
             raise ConfigurationError(
                 f"App {app.owner}/{app.name} {app.version} is registered twice: by "
-                f"{_where(present.function)} and by {_where(app.function)}. Give one of them "
+                f"{where(present.function)} and by {where(app.function)}. Give one of them "
                 "another version."
             )
         self.apps[app.key] = app
@@ -81,10 +88,24 @@ class Registry:
         present = self.functions.get(function.bucket)
         if present is not None and present.function is not function.function:
             raise ConfigurationError(
-                f"Bucket {function.bucket!r} has two functions: {_where(present.function)} and "
-                f"{_where(function.function)}. Register one of them for another bucket."
+                f"Bucket {function.bucket!r} has two functions: {where(present.function)} and "
+                f"{where(function.function)}. Register one of them for another bucket."
             )
         self.functions[function.bucket] = function
+
+    def add_service(self, service: Service) -> None:
+        """Add a version of a service.
+
+        Raises:
+            ConfigurationError: the same name and version is registered already.
+        """
+        present = self.services.get(service.key)
+        if present is not None and present.function is not service.function:
+            raise ConfigurationError(
+                f"Service {service.label} is registered twice: by {where(present.function)} and by "
+                f"{where(service.function)}. Give one of them another version."
+            )
+        self.services[service.key] = service
 
 
 REGISTRY = Registry()
@@ -160,7 +181,7 @@ def function(bucket: str, *, timeout_s: float | None = None) -> Callable[[_Any],
 
     def register(function: _Any) -> _Any:
         check_bucket("longshore.function", bucket)
-        _check_callable("longshore.function", function)
+        check_callable("longshore.function", function)
         if timeout_s is not None and timeout_s <= 0:
             raise ConfigurationError(
                 f"Bucket {bucket!r}: timeout_s is {timeout_s}; give a number of seconds above 0."
@@ -201,16 +222,21 @@ def _check_text(label: str, value: object) -> None:
 
 
 def _check_function(function: Callable[..., object]) -> None:
-    _check_callable("longshore.app", function)
+    check_callable("longshore.app", function)
     try:
         inspect.signature(function).bind(object())
     except TypeError as error:
         raise ConfigurationError(
-            f"longshore.app: {_where(function)} must take one argument, an InputFile ({error})."
+            f"longshore.app: {where(function)} must take one argument, an InputFile ({error})."
         ) from error
 
 
-def _check_callable(label: str, function: Any) -> None:
+def check_callable(label: str, function: Any) -> None:
+    """Refuse what is not a plain function.
+
+    Raises:
+        ConfigurationError: `function` cannot be called, or is async.
+    """
     if not callable(function) or inspect.iscoroutinefunction(function):
         raise ConfigurationError(
             f"{label}: {function!r} must be a plain function; the worker runs it in a process of "
@@ -218,6 +244,7 @@ def _check_callable(label: str, function: Any) -> None:
         )
 
 
-def _where(function: Callable[..., object]) -> str:
+def where(function: Callable[..., object]) -> str:
+    """Return where a function is defined, for people."""
     module = getattr(function, "__module__", "?")
     return f"{module}.{getattr(function, '__qualname__', repr(function))}"

@@ -18,6 +18,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from longshore.worker.attempts import Attempts
 from longshore.worker.backoff import Backoff
 from longshore.worker.channel import Begin, Loaded
 from longshore.worker.claims import Claims
+from longshore.worker.cluster_slot import Cluster, ClusterSlot
 from longshore.worker.commands import Commands
 from longshore.worker.console import make_log
 from longshore.worker.leases import Leases
@@ -40,7 +42,7 @@ from longshore.worker.options import WorkerOptions
 from longshore.worker.pace import Pace
 from longshore.worker.process_slot import ProcessSlot
 from longshore.worker.reports import Reporter
-from longshore.worker.slots import SetUpFailed, first_of
+from longshore.worker.slots import SetUpFailed, Slot, first_of
 from longshore.worker.thread_slot import SharedCode, ThreadSlot, capture_prints
 from longshore.worker.transport import Transport
 
@@ -169,8 +171,18 @@ class Worker:
                 restore()
             await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
-    def _make_slots(self) -> list[ProcessSlot] | list[ThreadSlot]:
+    def _make_slots(self) -> Sequence[Slot]:
         options = self._options
+        if options.executor in ("dask", "ray"):
+            cluster = Cluster(
+                options.executor,
+                options.address or "",
+                options.modules,
+                on_loaded=self._loaded,
+                on_group=self._leases.guard,
+                log=self._log,
+            )
+            return [ClusterSlot(cluster) for _ in range(options.slots)]
         begin = Begin(
             list(options.modules), self._memory_limit_bytes(), buckets=bool(options.buckets)
         )
@@ -240,8 +252,9 @@ class Worker:
             if not slots.done():
                 self._attempts.stop_all()
                 grace_s = 0.0 if self._hurried.done() else _DRAIN_GRACE_S
-                for slot in (*self._slots, self._commands):
+                for slot in self._slots:
                     slot.limit_grace(grace_s)
+                self._commands.limit_grace(grace_s)
             await slots
         finally:
             await _cancel(claiming, slots)
@@ -252,10 +265,12 @@ class Worker:
         options = self._options
         served = ", ".join(
             [f"{app.owner}/{app.name} {app.version}" for app in offers.apps]
+            + [f"{each.name}[{each.version}]" for each in offers.services]
             + [f"bucket {name}" for name in self._buckets(offers)]
+            + (["workbooks"] if options.workbooks else [])
         )
         limit = self._memory_limit_bytes()
-        limits = {} if options.executor == "thread" else {"memory": memory.readable(limit)}
+        limits = {"memory": memory.readable(limit)} if options.executor == "process" else {}
         self._log.info(
             f"serving {served}",
             server=options.url,
@@ -270,7 +285,7 @@ class Worker:
             dict.fromkeys([each.name for each in offers.buckets] + [*self._options.buckets])
         )
 
-    async def _use(self, slot: ProcessSlot | ThreadSlot) -> None:
+    async def _use(self, slot: Slot) -> None:
         """Keep one slot busy until the worker drains."""
         if slot is not self._slots[0]:
             # One slot finds out whether the modules load at all.
@@ -293,7 +308,7 @@ class Worker:
                 self._log.info("all its works are done", lives=self._ended)
                 self.drain()
 
-    async def _wait_for_work(self, slot: ProcessSlot | ThreadSlot) -> Claimed | None:
+    async def _wait_for_work(self, slot: Slot) -> Claimed | None:
         """Wait in the row of idle slots; None when the slot ends or the worker drains first."""
         place = self._claims.enqueue()
         reasons: tuple[asyncio.Future[Any], ...] = (slot.ended(), self._draining)
@@ -313,7 +328,7 @@ class Worker:
             return None
         return work
 
-    async def _start(self, slot: ProcessSlot | ThreadSlot) -> bool:
+    async def _start(self, slot: Slot) -> bool:
         """Make a slot ready; False when that failed, or the worker drains first."""
         starting = asyncio.create_task(slot.start())
         await first_of(starting, self._draining)

@@ -30,15 +30,20 @@ def clean_tail(text: str, limit: int = ERROR_CHARACTERS) -> str:
 
 def attempt_error(error: BaseException, message: str | None = None) -> AttemptError:
     """Describe an exception that user code raised, without the worker's own frames."""
+    lines = traceback.format_exception(type(error), error, own_frames(error))
+    return AttemptError(
+        type=clean(type(error).__name__, NAME_CHARACTERS),
+        message=clean(shown_message(error) if message is None else message, ERROR_CHARACTERS),
+        traceback=clean_tail("".join(lines)),
+    )
+
+
+def own_frames(error: BaseException) -> TracebackType | None:
+    """Return the part of a traceback that is the user's, or None where it is all the worker's."""
     frames = error.__traceback__
     while frames is not None and _is_ours(frames):
         frames = frames.tb_next
-    lines = traceback.format_exception(type(error), error, frames)
-    return AttemptError(
-        type=clean(type(error).__name__, NAME_CHARACTERS),
-        message=clean(_message(error) if message is None else message, ERROR_CHARACTERS),
-        traceback=clean_tail("".join(lines)),
-    )
+    return frames
 
 
 def _is_ours(frames: TracebackType) -> bool:
@@ -46,7 +51,8 @@ def _is_ours(frames: TracebackType) -> bool:
     return isinstance(name, str) and name.startswith("longshore.worker.")
 
 
-def _message(error: BaseException) -> str:
+def shown_message(error: BaseException) -> str:
+    """Return the message of an exception, whatever its class makes of that."""
     try:
         return str(error)
     # A user's exception class may fail to describe itself; that must not hide the failure.

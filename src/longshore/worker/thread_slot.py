@@ -16,7 +16,7 @@ from functools import partial
 from typing import TextIO
 
 from longshore.errors import ConfigurationError
-from longshore.worker import apps, buckets
+from longshore.worker import apps, buckets, services
 from longshore.worker.channel import Begin, Finished, Loaded, Run
 from longshore.worker.execution import execute
 from longshore.worker.loading import load
@@ -47,7 +47,11 @@ class SharedCode:
         async with self._lock:
             if self._registry is None:
                 registry = self._registry = await asyncio.to_thread(_set_up, self._begin)
-                self._on_loaded(Loaded(apps.offers(registry), buckets.offers(registry)))
+                self._on_loaded(
+                    Loaded(
+                        apps.offers(registry), buckets.offers(registry), services.offers(registry)
+                    )
+                )
             return self._registry
 
 
