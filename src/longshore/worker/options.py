@@ -113,7 +113,7 @@ class WorkerOptions:
             raise ConfigurationError(
                 f"executor is {self.executor!r}; give {', '.join(get_args(Executor))}."
             )
-        if self.executor == "process" or self.executor == "thread":
+        if self.executor not in ("dask", "ray"):
             if self.address is not None:
                 raise ConfigurationError(
                     f"--address names a cluster, and the executor is {self.executor}. Give "
