@@ -15,13 +15,14 @@ from sqlalchemy import (
     bindparam,
     delete,
     insert,
+    literal_column,
     select,
     update,
 )
 from sqlalchemy.exc import IntegrityError
 
 from longshore.engine.states import State
-from longshore.engine.tables import queues
+from longshore.engine.tables import queues, works
 from longshore.errors import InvalidRequest, NotFound
 from longshore.storage import notify, now_us
 from longshore.storage.bulk import given_parameters, given_rows
@@ -191,7 +192,7 @@ def of_surface(connection: Connection, surface: str) -> list[Queue]:
 
 
 def children(connection: Connection, parent_ids: Collection[int]) -> list[int]:
-    """Return the ids of the queues below these that may be claimed from."""
+    """Return the ids of the queues below these that are not held and in which works wait."""
     dialect = connection.dialect.name
     chosen = given_parameters(dialect, [(parent_id,) for parent_id in sorted(parent_ids)], 1)
     return list(connection.execute(_children(dialect), chosen).scalars())
@@ -200,9 +201,15 @@ def children(connection: Connection, parent_ids: Collection[int]) -> list[int]:
 @cache
 def _children(dialect: str) -> Select[Any]:
     given = given_rows(dialect, id=BigInteger)
+    # Written out, the state lets the planner use the partial index of what can be claimed.
+    waiting = (
+        select(works.c.id)
+        .where(works.c.queue_id == queues.c.id, works.c.state == literal_column("'queued'"))
+        .exists()
+    )
     return (
         select(queues.c.id)
-        .where(queues.c.parent_id == given.c.id, queues.c.held_us.is_(None))
+        .where(queues.c.parent_id == given.c.id, queues.c.held_us.is_(None), waiting)
         .order_by(queues.c.id)
     )
 

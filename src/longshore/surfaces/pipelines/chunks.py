@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 import msgspec
@@ -43,7 +43,7 @@ _PLACE: Final = b'"data":"*"'
 
 
 def served(connection: Connection, queue_ids: Sequence[int]) -> list[int]:
-    """Return the queues that workers of these versions serve: theirs, and those of pipelines."""
+    """Return the queues of these versions, and those of their pipelines in which chunks wait."""
     return [*queue_ids, *queues.children(connection, queue_ids)]
 
 
@@ -54,45 +54,21 @@ def claim(
 
     Several pipelines get their share each, so that a large one does not keep a small one waiting.
     """
-    waiting = [one for one in served(connection, queue_ids) if works.claimable(connection, [one])]
-    if not waiting:
-        return []
-    limit = min(limit, _most(connection, waiting))
+    take = partial(works.claim, connection, holder=holder, lease_s=lease_s, with_payloads=False)
+    # Executions first: somebody waits for each of them.
+    leases = take(queue_ids, limit=limit)
+    waiting = queues.children(connection, queue_ids)
+    if not waiting or len(leases) == limit:
+        return _with_payloads(connection, leases)
+    limit = min(limit, len(leases) + _most(connection, waiting))
     random.shuffle(waiting)
-    leases: list[Lease] = []
     for place, queue_id in enumerate(waiting):
         share = -(-(limit - len(leases)) // (len(waiting) - place))
         if share > 0:
-            leases += works.claim(
-                connection,
-                [queue_id],
-                limit=share,
-                holder=holder,
-                lease_s=lease_s,
-                with_payloads=False,
-            )
+            leases += take([queue_id], limit=share)
     if 0 < len(leases) < limit and len(waiting) > 1:
-        leases += works.claim(
-            connection,
-            waiting,
-            limit=limit - len(leases),
-            holder=holder,
-            lease_s=lease_s,
-            with_payloads=False,
-        )
+        leases += take(waiting, limit=limit - len(leases))
     return _with_payloads(connection, leases)
-
-
-def check(result: bytes) -> None:
-    """Refuse a result that is none.
-
-    Raises:
-        InvalidRequest: it is not of the form of wire.worker.ChunkResult.
-    """
-    try:
-        msgspec.json.decode(result, type=ChunkResult)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest(f"The result of a chunk cannot be used: {error}") from error
 
 
 def record(connection: Connection, _organisation_id: str, endings: Sequence[Ending]) -> None:
