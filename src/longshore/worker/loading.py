@@ -28,7 +28,7 @@ def load(modules: Sequence[str], *, buckets: bool = False) -> Registry:
         _put_on_path(Path.cwd())
     for name in modules:
         _load_one(name)
-    if not (REGISTRY.apps or REGISTRY.functions or REGISTRY.services or buckets):
+    if modules and not (REGISTRY.apps or REGISTRY.functions or REGISTRY.services or buckets):
         raise ConfigurationError(
             f"{', '.join(modules)}: imported, but nothing is registered. Put @longshore.app(...), "
             "@longshore.function(...) or @longshore.service(...) above the function that the "

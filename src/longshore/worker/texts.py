@@ -48,7 +48,7 @@ def own_frames(error: BaseException) -> TracebackType | None:
 
 def _is_ours(frames: TracebackType) -> bool:
     name = frames.tb_frame.f_globals.get("__name__", "")
-    return isinstance(name, str) and name.startswith("longshore.worker.")
+    return isinstance(name, str) and name.startswith(("longshore.worker.", "longshore.workbooks."))
 
 
 def shown_message(error: BaseException) -> str:
