@@ -155,6 +155,7 @@ class Server(Command):
         database: str | None = None,
         apps: Iterable[Path] = (),
         worker: bool = False,
+        slots: int | None = None,
         settings: dict[str, str] | None = None,
     ) -> None:
         super().__init__(data.parent, f"{data.name}-server", mark)
@@ -168,6 +169,8 @@ class Server(Command):
             self._arguments += ["--database", database]
         if not worker:
             self._arguments += ["--no-worker"]
+        if slots is not None:
+            self._arguments += ["--slots", str(slots)]
         for app in apps:
             self._arguments += ["--app", str(app)]
 

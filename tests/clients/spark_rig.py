@@ -19,7 +19,7 @@ from tests.clients.spark_client import EARLY, PRESENT, Answer, Console, Remote
 
 SERVICES = Path(__file__).with_name("spark_services.py")
 SERVICE = "my-folder/my-service"
-SLOTS = "8"
+SLOTS = 8
 """Most services of these tests wait more than they compute."""
 SETTINGS = {"LONGSHORE_RETENTION_INTERVAL_S": "0.2", "LONGSHORE_JANITOR_INTERVAL_S": "0.1"}
 FINISH_S = 60.0
@@ -57,13 +57,23 @@ class SparkServer:
     @classmethod
     def start(cls, data: Path, mark: str, database: str | None) -> SparkServer:
         server = Server(
-            data, mark, database=database, worker=True, apps=[SERVICES], settings=SETTINGS
+            data,
+            mark,
+            database=database,
+            worker=True,
+            slots=SLOTS,
+            apps=[SERVICES],
+            settings=SETTINGS,
         )
         data.mkdir(parents=True)
         foreign = _foreign_organisation(server.database)
         server.start()
         made = cls(server, *foreign)
-        eventually(made.offered, FINISH_S, "the worker offers its services")
+        try:
+            eventually(lambda: offers(server, SERVICE), FINISH_S, "the worker offers its services")
+        except AssertionError:
+            made.close()
+            raise
         return made
 
     @property
@@ -87,12 +97,6 @@ class SparkServer:
         return httpx.request(
             method, url, json=body, headers=headers, trust_env=False, timeout=FINISH_S, **more
         )
-
-    def offered(self) -> bool:
-        headers = {"Authorization": f"Bearer {self.key}"}
-        answer = httpx.get(f"{self.url}/longshore/v1/services", headers=headers, trust_env=False)
-        answer.raise_for_status()
-        return "my-service" in answer.text
 
     def console(self, client: str, home: Path) -> Console:
         """Return the process of a client, which tests share since starting one takes a while."""
@@ -173,13 +177,16 @@ class Spark:
         return made
 
     def completed(self, pipeline: Remote, chunks: int) -> dict[str, Any]:
-        """Wait until so many chunks have been computed, and return the status."""
+        """Wait until so many chunks have been computed, and return the status after that."""
 
-        def look() -> dict[str, Any] | None:
-            status: dict[str, Any] = pipeline.get_status().data
-            return status if status["chunks_completed"] >= chunks else None
+        def computed() -> bool:
+            found: int = pipeline.get_status().data["chunks_completed"]
+            return found >= chunks
 
-        return eventually(look, FINISH_S, f"{chunks} chunks are computed") or {}
+        eventually(computed, FINISH_S, f"{chunks} chunks are computed")
+        # A record counts as completed once a status has told that it is available.
+        status: dict[str, Any] = pipeline.get_status().data
+        return status
 
     def pull(self, pipeline: Remote, chunks: int, **options: Any) -> dict[str, dict[str, Any]]:
         """Pull until there are so many chunks, and return them by id; none may come twice."""
@@ -194,6 +201,14 @@ class Spark:
 
         eventually(pulled, FINISH_S, f"{chunks} chunks can be pulled")
         return found
+
+
+def offers(server: Server, service: str) -> bool:
+    """Return whether a worker has offered a service."""
+    headers = {"Authorization": f"Bearer {server.key}"}
+    answer = httpx.get(f"{server.url}/longshore/v1/services", headers=headers, trust_env=False)
+    answer.raise_for_status()
+    return service in answer.text
 
 
 def details(told: str) -> dict[str, Any]:

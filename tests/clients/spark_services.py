@@ -16,7 +16,12 @@ _LOOK_S = 0.02
 _pause = threading.Event()
 
 
-@longshore.service("my-folder/my-service", version="0.4.2", subservices={"sums": ["total"]})
+@longshore.service(
+    "my-folder/my-service",
+    version="0.4.2",
+    active_since="2020-01-01",
+    subservices={"sums": ["total"]},
+)
 def my_service(value: float, common: float = 0, label: str = "") -> dict[str, Any]:
     """Add what is common to a value."""
     return {"value": value, "total": value + common, "label": label}
