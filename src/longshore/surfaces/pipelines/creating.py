@@ -88,15 +88,9 @@ def create(
         InvalidRequest: an output or subservice is not one of the service.
     """
     request_key = _request_key(principal, request_id)
-    if request_key is not None:
-        row = connection.execute(
-            select(pipelines.c.id).where(
-                pipelines.c.organisation_id == principal.organisation_id,
-                pipelines.c.request_key == request_key,
-            )
-        ).one_or_none()
-        if row is not None:
-            return stored.get(connection, principal.organisation_id, row.id)
+    made = _made_before(connection, principal, request_key)
+    if made is not None:
+        return made
     version = services.resolve(
         connection,
         principal.organisation_id,
@@ -139,6 +133,20 @@ def create(
         )
     )
     return stored.get(connection, principal.organisation_id, pipeline_id)
+
+
+def _made_before(
+    connection: Connection, principal: Principal, request_key: str | None
+) -> Pipeline | None:
+    if request_key is None:
+        return None
+    found = connection.execute(
+        select(pipelines.c.id).where(
+            pipelines.c.organisation_id == principal.organisation_id,
+            pipelines.c.request_key == request_key,
+        )
+    ).scalar()
+    return None if found is None else stored.get(connection, principal.organisation_id, found)
 
 
 def first_concurrency(settings: PipelineSettings) -> int | None:
