@@ -52,6 +52,17 @@ def output_used_bytes(connection: Connection, pipeline_id: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
+def input_used_bytes(connection: Connection, pipeline_id: str) -> int:
+    """Return the size of the inputs that are still to be computed."""
+    chunks = pipeline_chunks.c
+    query = select(func.coalesce(func.sum(chunks.input_bytes), 0)).where(
+        chunks.pipeline_id == pipeline_id,
+        chunks.finished_us.is_(None),
+        chunks.erased_us.is_(None),
+    )
+    return int(connection.execute(query).scalar_one())
+
+
 def pending(connection: Connection, pipeline_id: str) -> bool:
     """Whether chunks of the pipeline are still to be computed."""
     chunks = pipeline_chunks.c

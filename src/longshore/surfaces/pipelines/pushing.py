@@ -17,8 +17,8 @@ from longshore.engine.works import NewWork
 from longshore.errors import BufferFull, Conflict, InvalidRequest, TooLarge
 from longshore.storage import mark, now_us
 from longshore.storage.bulk import given_parameters, given_rows, insert_rows
+from longshore.surfaces.pipelines import buffers, services, status
 from longshore.surfaces.pipelines import pipelines as stored
-from longshore.surfaces.pipelines import services, status
 from longshore.surfaces.pipelines.pipelines import Pipeline
 from longshore.surfaces.pipelines.tables import pipeline_chunks, pipeline_inputs
 from longshore.wire.pipelines import Aggregation, Push, PushedChunk, PushedData, Summary
@@ -131,8 +131,8 @@ def push(
         )
     changes: dict[str, Any] = {"active_us": now_us(connection)}
     if new:
-        totals = status.totals(connection, pipeline)
-        _check_room(pipeline, totals.input_used_bytes, sum(len(each.data) for each in new))
+        used_bytes = buffers.input_used_bytes(connection, pipeline.id)
+        _check_room(pipeline, used_bytes, sum(len(each.data) for each in new))
         _insert(connection, pipeline, new, actor)
         mark(connection, PUSHED)
         largest = max(len(each.data) for each in new)
@@ -257,10 +257,10 @@ def _unknown(connection: Connection, pipeline: Pipeline, chunks: Sequence[Chunk]
     """
     dialect = connection.dialect.name
     given = given_rows(dialect, chunk_id=Text)
-    query = (
-        select(pipeline_chunks.c.chunk_id, pipeline_chunks.c.digest)
-        .join(given, given.c.chunk_id == pipeline_chunks.c.chunk_id)
-        .where(pipeline_chunks.c.pipeline_id == pipeline.id)
+    # Not a join: SQLite would walk all chunks of the pipeline and the whole list at each of them.
+    query = select(pipeline_chunks.c.chunk_id, pipeline_chunks.c.digest).where(
+        pipeline_chunks.c.pipeline_id == pipeline.id,
+        pipeline_chunks.c.chunk_id.in_(select(given.c.chunk_id)),
     )
     rows = [(each.chunk_id,) for each in chunks]
     known = {
