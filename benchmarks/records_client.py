@@ -24,6 +24,7 @@ WARM_BUSY_RECORDS = 200
 CHUNK = 1_000
 BUSY_CHUNK = 50
 WARM_EXECUTIONS = 20
+READY_S = 60.0
 
 Measured = tuple[list[float], float]
 """Figures, and processor seconds of this process."""
@@ -47,10 +48,19 @@ def execute(client: Client, count: int) -> Measured:
     taken, cpu_begun = [], time.process_time()
     for number in range(count):
         begun = time.perf_counter()
-        answer = client.services.execute("bench/double", [{"value": number}])
+        outputs = client.services.execute("bench/double", {"value": number})
         taken.append((time.perf_counter() - begun) * 1000)
-        assert answer.outputs == [{"value": number * 2 + 1}], answer
+        assert outputs == {"value": number * 2 + 1}, outputs
     return taken, time.process_time() - cpu_begun
+
+
+def await_worker(client: Client) -> None:
+    """Return once a live worker serves the services."""
+    deadline = time.monotonic() + READY_S
+    while not any(version.workers for each in client.services.list() for version in each.versions):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no worker has come within {READY_S:.0f} s")
+        time.sleep(0.05)
 
 
 def main() -> None:
@@ -65,6 +75,7 @@ def main() -> None:
             count, ordered, loops = numbers
             warm = WARM_BUSY_RECORDS if loops else WARM_RECORDS
             run = partial(map_records, client, ordered=bool(ordered), loops=loops)
+        await_worker(client)
         run(warm)
         print("ready", flush=True)
         sys.stdin.readline()
