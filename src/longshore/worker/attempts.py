@@ -185,7 +185,7 @@ class Attempts:
 
     async def _run_chunk(self, attempt: Attempt, slot: Slot) -> Finished:
         job = _CHUNKS.decode(attempt.work.payload)
-        run = _run(attempt.work)
+        run = msgspec.structs.replace(_run(attempt.work), record_timeout_s=job.timeout_s)
         if job.workbook is not None:
             fetching = self._workbooks.fetch(self._transport, job.workbook)
             path = await _unless_stopped(attempt, fetching)

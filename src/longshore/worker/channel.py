@@ -33,18 +33,21 @@ _CHUNK_BYTES = 1 << 18
 class Begin(msgspec.Struct, frozen=True, tag="begin"):
     """To a child, first: what to load and how much memory it may take (0: no limit).
 
-    `buckets` says that it runs functions which works name themselves.
+    `buckets` says that it runs functions which works name themselves; `progress` is the descriptor
+    of memory in which it writes down the record that it is at.
     """
 
     modules: list[str]
     memory_limit_bytes: int
     buckets: bool = False
+    progress: int | None = None
 
 
 class Run(msgspec.Struct, frozen=True, tag="run"):
     """To a child: run one work. `path` is its local input, `directory` its own scratch space.
 
-    `order` is for a chunk of records at which processes have died.
+    `order` is for a chunk of records at which processes have died, `record_timeout_s` the time
+    limit of a record.
     """
 
     work_id: str
@@ -54,6 +57,7 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     path: str
     directory: str
     order: Order | None = None
+    record_timeout_s: float | None = None
 
 
 class Quit(msgspec.Struct, frozen=True, tag="quit"):

@@ -36,6 +36,7 @@ from longshore.worker.channel import (
 )
 from longshore.worker.execution import execute
 from longshore.worker.loading import load
+from longshore.worker.poison import cells_in
 from longshore.worker.registry import Registry
 from longshore.worker.texts import clean_line, clean_tail
 
@@ -56,10 +57,11 @@ def main(arguments: list[str]) -> int:
     inbox: queue.SimpleQueue[ToChild] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(receiver, inbox), name="control", daemon=True).start()
     memory.set_limit(begin.memory_limit_bytes)
+    cells = None if begin.progress is None else cells_in(begin.progress)
     registry = _set_up(begin, sender)
     if registry is None:
         return 1
-    _serve(registry, begin.memory_limit_bytes, inbox, sender)
+    _serve(registry, begin.memory_limit_bytes, inbox, sender, cells)
     return 0
 
 
@@ -115,14 +117,18 @@ def _set_up(begin: Begin, sender: Sender) -> Registry | None:
 
 
 def _serve(
-    registry: Registry, limit_bytes: int, inbox: queue.SimpleQueue[ToChild], sender: Sender
+    registry: Registry,
+    limit_bytes: int,
+    inbox: queue.SimpleQueue[ToChild],
+    sender: Sender,
+    cells: memoryview | None,
 ) -> None:
     def note(text: str) -> None:
         sender.send(Note(clean_line(text)))
 
     while not isinstance(command := inbox.get(), Quit):
         assert isinstance(command, Run)
-        finished = execute(registry, command, note, memory_limit_bytes=limit_bytes)
+        finished = execute(registry, command, note, memory_limit_bytes=limit_bytes, cells=cells)
         _flush_streams()
         _send_finished(sender, finished)
 

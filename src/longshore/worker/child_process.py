@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -31,6 +31,7 @@ class SupervisedProcess(OwnedProcess):
         receives: Any,
         on_message: Callable[[Any], None],
         on_output: OnOutput | None = None,
+        descriptors: Sequence[int] = (),
     ) -> None:
         """Start `python -m module READ WRITE PARENT`.
 
@@ -39,6 +40,7 @@ class SupervisedProcess(OwnedProcess):
             receives: the union of messages that it sends.
             on_message: called with each of them.
             on_output: called with the stream's name and bytes; None lets it write to ours.
+            descriptors: what it inherits beside its pipes, under the same numbers.
         """
         command_read, self._command = os.pipe()
         event_read, event_write = os.pipe()
@@ -50,7 +52,7 @@ class SupervisedProcess(OwnedProcess):
                 [sys.executable, "-P", "-m", module]
                 + [str(number) for number in (command_read, event_write, os.getpid())],
                 on_output=on_output,
-                descriptors=(command_read, event_write),
+                descriptors=(command_read, event_write, *descriptors),
             )
         except OSError:
             os.close(self._command)

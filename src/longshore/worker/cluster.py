@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from longshore.errors import ConfigurationError
-from longshore.wire.worker import NO_RESULT, Claimed, Outcome, ServiceOffer
+from longshore.wire.worker import NO_RESULT, Claimed, Outcome
 from longshore.worker import memory
 from longshore.worker.channel import Begin, Broken, Finished, Loaded, Run
 from longshore.worker.execution import execute
@@ -39,22 +39,22 @@ def offers(modules: list[str]) -> bytes:
         offered = asyncio.run(_offered(modules))
     except SetUpFailed as error:
         return msgspec.json.encode(Broken(str(error)))
-    if not offered:
+    if not offered.services:
         message = (
             f"{', '.join(modules)}: only services run on a cluster, and none is registered. Put "
             "@longshore.service(...) above a function; serve apps and buckets with a worker of "
             "their own, with --executor process or thread."
         )
         return msgspec.json.encode(Broken(message))
-    return msgspec.json.encode(Loaded(services=offered))
+    return msgspec.json.encode(offered)
 
 
-async def _offered(modules: list[str]) -> list[ServiceOffer]:
+async def _offered(modules: list[str]) -> Loaded:
     loaded: list[Loaded] = []
     slot = _child(modules, loaded.append)
     try:
         await slot.start()
-        return loaded[0].services
+        return loaded[0]
     finally:
         await slot.close()
 
@@ -73,7 +73,7 @@ def compute(modules: list[str], run: bytes, apart: bool) -> bytes:
     """
     work = msgspec.json.decode(run, type=Run)
     try:
-        if apart or _limited(work):
+        if apart or work.record_timeout_s is not None:
             return msgspec.json.encode(_children.run(modules, work))
         registry = _code.get(modules)
     except ConfigurationError as error:
@@ -170,14 +170,6 @@ def _child(modules: list[str], on_loaded: OnLoaded) -> ProcessSlot:
     return ProcessSlot(
         begin, grace_s=_GRACE_S, on_loaded=on_loaded, on_group=lambda _group, _present: None
     )
-
-
-class _Limits(msgspec.Struct):
-    timeout_s: float | None = None
-
-
-def _limited(run: Run) -> bool:
-    return msgspec.json.decode(run.payload, type=_Limits).timeout_s is not None
 
 
 def _claimed(run: Run) -> Claimed:

@@ -72,6 +72,7 @@ class Cluster:
         self._driver: SupervisedProcess | None = None
         self._ready: asyncio.Future[None] | None = None
         self._away = ""
+        self._closing = False
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Future[Finished | Failed]] = {}
 
@@ -125,14 +126,16 @@ class Cluster:
             await self._driver.send(Withdraw(number))
 
     async def close(self) -> None:
-        """Disconnect; what still runs is withdrawn."""
-        driver = self._driver
-        if driver is None or driver.exited.done():
-            return
-        if self.connected:
-            await driver.send(Quit())
-            await asyncio.wait([driver.exited], timeout=_QUIT_S)
-        await driver.stop(0)
+        """Disconnect; what still runs is withdrawn. May be called by each of many slots."""
+        async with self._connecting:
+            driver = self._driver
+            if driver is None or driver.exited.done():
+                return
+            if self.connected:
+                self._closing = True
+                await driver.send(Quit())
+                await asyncio.wait([driver.exited], timeout=_QUIT_S)
+            await driver.stop(0)
 
     async def _try(self) -> bool:
         """Start a driver; False, and `_away` says why, when there is no cluster now."""
@@ -166,7 +169,9 @@ class Cluster:
         for number, done in lost:
             if not done.done():
                 done.set_result(Failed(number, Fate.LOST, self._away))
-        if self._ready is not None and self._ready.done() and self._ready.exception() is None:
+        ready = self._ready
+        was_ready = ready is not None and ready.done() and ready.exception() is None
+        if was_ready and not self._closing:
             why = self._away or f"the process that connects to it {driver.exited.result()}"
             self._log.warning("the cluster is lost", why=why, works=len(lost))
 
@@ -177,9 +182,10 @@ class Cluster:
                 self._log.info(
                     f"connected to {connect.engine}", at=connect.address, processors=processors
                 )
-            case Loaded():
+            case Loaded(services=services):
                 assert self._ready is not None
-                self._on_loaded(message)
+                self._tell_left_out(message)
+                self._on_loaded(Loaded(services=services))
                 self._ready.set_result(None)
             case Broken(message=text, traceback=trace):
                 assert self._ready is not None
@@ -190,6 +196,15 @@ class Cluster:
                 self._settle(number, message)
             case Away(message=text):
                 self._away = text
+
+    def _tell_left_out(self, offers: Loaded) -> None:
+        left_out = [f"app {app.name}" for app in offers.apps]
+        left_out += [f"bucket {bucket.name}" for bucket in offers.buckets]
+        if left_out:
+            self._log.warning(
+                "only services run on a cluster; serve the rest with another worker",
+                left_out=", ".join(left_out),
+            )
 
     def _settle(self, number: int, end: Finished | Failed) -> None:
         done = self._waiting.pop(number, None)

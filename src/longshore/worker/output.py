@@ -75,6 +75,10 @@ class AttemptOutput:
             told = "1 more line was" if left_out == 1 else f"{left_out} more lines were"
             self._sink("worker", f"{told} not kept.")
 
+    def forget(self) -> None:
+        """Let the last lines begin anew: what follows is of another process."""
+        self._tail.clear()
+
     def tail(self) -> str:
         """Return the last lines as one text."""
         return "\n".join(self._tail)

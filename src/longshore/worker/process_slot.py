@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
+
 from longshore.wire.worker import AttemptError, Outcome
 from longshore.worker import memory
 from longshore.worker.channel import (
@@ -21,6 +23,8 @@ from longshore.worker.channel import (
     Run,
 )
 from longshore.worker.child_process import Exit, SupervisedProcess
+from longshore.worker.poison import SharedCells, Suspects, Watch
+from longshore.worker.progress import NONE
 from longshore.worker.slots import (
     Attempt,
     OnLoaded,
@@ -30,8 +34,12 @@ from longshore.worker.slots import (
     last_lines,
     stopped,
 )
+from longshore.worker.texts import clean_tail
+from longshore.worker.troubles import MESSAGE_CHARACTERS, Category, RecordError
 
 _QUIT_S = 2.0
+# Code of a record that is stopped for good has nothing to put away.
+_RECORD_GRACE_S = 0.5
 
 
 class ProcessSlot:
@@ -53,10 +61,12 @@ class ProcessSlot:
             on_loaded: called with what the modules offer, each time a process has loaded them.
             on_group: called with a process group's id and whether it begins or is gone.
         """
-        self._begin = begin
         self._grace_s = grace_s
         self._on_loaded = on_loaded
         self._on_group = on_group
+        self._progress = SharedCells()
+        self._begin = msgspec.structs.replace(begin, progress=self._progress.descriptor)
+        self._overran = False
         self._child: SupervisedProcess | None = None
         self._ready: asyncio.Future[None] | None = None
         self._finished: asyncio.Future[Finished | None] | None = None
@@ -86,6 +96,7 @@ class ProcessSlot:
                 receives=FromChild,
                 on_message=self._on_message,
                 on_output=self._on_output,
+                descriptors=(self._progress.descriptor,),
             )
         except OSError as error:
             raise SetUpFailed(f"No process could be started: {error}.") from error
@@ -111,22 +122,55 @@ class ProcessSlot:
         return self._child.exited
 
     async def run(self, run: Run, attempt: Attempt) -> Finished:
-        """Run one work in the process; kill its group when it is stopped or takes too long."""
+        """Run one work in the process; kill its group when it is stopped or takes too long.
+
+        A chunk of records goes on in a new process when one dies at a record, until that record
+        is known and left out.
+        """
+        timeout_s = attempt.work.timeout_s
+        timer: asyncio.TimerHandle | None = None
+        if timeout_s is not None:
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(timeout_s, attempt.stop, Stop.TIME_LIMIT)
+        try:
+            finished = await self._run_once(run, attempt)
+            return finished or await self._go_on(run, attempt)
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    async def _go_on(self, run: Run, attempt: Attempt) -> Finished:
+        """Run a chunk again and again, until no process dies at it."""
+        suspects, cells = Suspects(), self._progress.cells
+        while True:
+            position, count = cells[0], cells[1]
+            error = self._record_error(run, attempt)
+            suspects.note(position, count, error)
+            records = f"Record {position}" if count == 1 else f"{count} records from {position} on"
+            attempt.output.line("worker", f"{records}: {error.message}")
+            attempt.output.forget()
+            run = msgspec.structs.replace(run, order=suspects.order())
+            finished = await self._start_again(run, attempt) or await self._run_once(run, attempt)
+            if finished is not None:
+                return finished
+
+    async def _run_once(self, run: Run, attempt: Attempt) -> Finished | None:
+        """Run a work; None when its process has ended, or was stopped, at a record of it."""
         child = self._child
         assert child is not None
-        loop = asyncio.get_running_loop()
-        timeout_s = attempt.work.timeout_s
         sending: asyncio.Task[None] | None = None
-        timer: asyncio.TimerHandle | None = None
+        watch: Watch | None = None
+        self._progress.clear()
+        self._overran = False
         self._attempt = attempt
         # One future for all that can end the attempt: short works come by the thousand a second,
         # and a task and a wait for each cause would cost more than they do.
-        self._finished = loop.create_future()
+        self._finished = asyncio.get_running_loop().create_future()
         wake = partial(_settle, self._finished)
         child.exited.add_done_callback(wake)
         attempt.stopped.add_done_callback(wake)
-        if timeout_s is not None:
-            timer = loop.call_later(timeout_s, attempt.stop, Stop.TIME_LIMIT)
+        if run.record_timeout_s is not None:
+            watch = Watch(self._progress.cells, run.record_timeout_s, self._overrun)
         try:
             if not child.send_now(run):
                 sending = asyncio.create_task(child.send(run))
@@ -134,19 +178,56 @@ class ProcessSlot:
             if finished is not None:
                 child.drain_output()
                 return finished
-            if child.exited.done():
-                return self._crashed(run, child.exited.result(), attempt)
-            why = attempt.stopped.result()
-            await child.stop(self._grace_s)
-            if sending is not None:
-                await sending
-            attempt.output.flush()
-            return stopped(run, why, timeout_s, attempt.output.tail())
+            return await self._unfinished(run, attempt, child, sending)
         finally:
             child.exited.remove_done_callback(wake)
-            if timer is not None:
-                timer.cancel()
+            if watch is not None:
+                watch.stop()
             self._attempt = self._finished = None
+
+    async def _unfinished(
+        self,
+        run: Run,
+        attempt: Attempt,
+        child: SupervisedProcess,
+        sending: asyncio.Task[None] | None,
+    ) -> Finished | None:
+        """Sort out why there is no result; None where it is for a record."""
+        if not attempt.stopped.done():
+            at_record = self._progress.cells[0] != NONE
+            end = await child.stop(min(self._grace_s, _RECORD_GRACE_S))
+            attempt.output.flush()
+            return None if at_record else self._crashed(run, end, attempt)
+        if child.exited.done():
+            return self._crashed(run, child.exited.result(), attempt)
+        why = attempt.stopped.result()
+        await child.stop(self._grace_s)
+        if sending is not None:
+            await sending
+        attempt.output.flush()
+        return stopped(run, why, attempt.work.timeout_s, attempt.output.tail())
+
+    def _overrun(self, _position: int) -> None:
+        if self._finished is not None and not self._finished.done():
+            self._overran = True
+            self._finished.set_result(None)
+
+    async def _start_again(self, run: Run, attempt: Attempt) -> Finished | None:
+        """Make another process; return how the attempt ends where there is none."""
+        starting = asyncio.create_task(self.start())
+        await first_of(starting, attempt.stopped)
+        try:
+            if starting.done():
+                starting.result()
+                return None
+            return stopped(run, attempt.stopped.result(), attempt.work.timeout_s, "")
+        except SetUpFailed as error:
+            failure = AttemptError(type="SetUpFailed", message=str(error))
+            return Finished(run.work_id, run.attempt, Outcome.FAILURE, error=failure)
+        finally:
+            if starting.cancel():
+                await asyncio.wait([starting])
+                await self.close()
 
     async def close(self) -> None:
         """Let an idle process end by itself; kill a busy one."""
@@ -161,6 +242,24 @@ class ProcessSlot:
     def limit_grace(self, grace_s: float) -> None:
         """Allow what is stopped from now on at most `grace_s` to end by itself."""
         self._grace_s = min(self._grace_s, grace_s)
+
+    def _record_error(self, run: Run, attempt: Attempt) -> RecordError:
+        assert self._child is not None
+        end, tail = self._child.exited.result(), attempt.output.tail()
+        if self._overran:
+            return RecordError(
+                error_category=Category.TIME_LIMIT,
+                error_type="TimeLimit",
+                additional_details=clean_tail(tail, MESSAGE_CHARACTERS),
+                message=f"Stopped at the time limit of {run.record_timeout_s:g} s for a record.",
+            )
+        used = memory.describe(self._begin.memory_limit_bytes, end.peak_rss_bytes)
+        return RecordError(
+            error_category=Category.PROCESS_ENDED,
+            error_type="ProcessEnded",
+            additional_details=clean_tail(tail, MESSAGE_CHARACTERS),
+            message=f"The process {end} at this record ({used}).",
+        )
 
     def _crashed(self, run: Run, end: Exit, attempt: Attempt) -> Finished:
         used = memory.describe(self._begin.memory_limit_bytes, end.peak_rss_bytes)

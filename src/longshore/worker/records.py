@@ -13,7 +13,7 @@ from longshore.errors import InvalidRequest, Reject, RetryLater
 from longshore.worker.outputs import Output, as_output
 from longshore.worker.progress import NONE
 from longshore.worker.texts import own_frames
-from longshore.worker.troubles import Category, RecordError, Troubles
+from longshore.worker.troubles import Category, RecordError, RecordTimeLimit, Troubles
 
 Call = Callable[[Any], Any]
 """Takes a record as it was pushed, an object or a row."""
@@ -216,6 +216,8 @@ def release(error: BaseException) -> None:
 
 def category_of(error: BaseException) -> Category:
     """Return whose fault an exception of a record is."""
+    if isinstance(error, RecordTimeLimit):
+        return Category.TIME_LIMIT
     return Category.INPUT if isinstance(error, InvalidRequest | Reject) else Category.EXECUTION
 
 

@@ -3,11 +3,15 @@
 Python cannot stop a thread. So a time limit, a cancellation or a lost lease ends the attempt
 for the server at once, and what the code returns later is dropped, but the slot stays busy until
 it does return. Memory limits do not apply, and a crash takes the whole worker along.
+
+A record of a service that takes too long has an exception raised in its thread, which ends code
+in Python, but not a call into a library that waits or computes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import queue
 import sys
 import threading
@@ -16,16 +20,46 @@ from functools import partial
 from typing import TextIO
 
 from longshore.errors import ConfigurationError
+from longshore.wire.worker import Outcome
 from longshore.worker import apps, buckets, services
 from longshore.worker.channel import Begin, Finished, Loaded, Run
 from longshore.worker.execution import execute
 from longshore.worker.loading import load
 from longshore.worker.output import AttemptOutput
+from longshore.worker.poison import Watch
+from longshore.worker.progress import cells_of
 from longshore.worker.registry import Registry
 from longshore.worker.slots import Attempt, OnLoaded, SetUpFailed, Stop, first_of, stopped
-from longshore.worker.texts import clean_line
+from longshore.worker.texts import attempt_error, clean_line
+from longshore.worker.troubles import RecordTimeLimit
 
-_Job = tuple[Run, AttemptOutput, "asyncio.Future[Finished]"]
+
+class _Job:
+    """A work for the thread, and how to interrupt it."""
+
+    def __init__(self, run: Run, output: AttemptOutput, done: asyncio.Future[Finished]) -> None:
+        self.run = run
+        self.output = output
+        self.done = done
+        self.cells = cells_of()
+        self._thread: int | None = None
+        self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        self._thread = threading.get_ident()
+
+    def end(self) -> None:
+        # What was interrupted before this is so by now, and nothing is after it.
+        with self._lock:
+            self._thread = None
+
+    def interrupt(self, position: int) -> None:
+        """Raise RecordTimeLimit in the thread, if it is still at the record."""
+        with self._lock:
+            if self._thread is not None and self.cells[0] == position:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(self._thread), ctypes.py_object(RecordTimeLimit)
+                )
 
 
 class SharedCode:
@@ -103,9 +137,17 @@ class ThreadSlot:
         """Run one work in the thread; leave it behind when it is stopped or takes too long."""
         done: asyncio.Future[Finished] = asyncio.get_running_loop().create_future()
         self._busy = done
-        self._jobs.put((run, attempt.output, done))
+        job = _Job(run, attempt.output, done)
+        self._jobs.put(job)
         timeout_s = attempt.work.timeout_s
-        await first_of(done, attempt.stopped, timeout_s=timeout_s)
+        watch = None
+        if run.record_timeout_s is not None:
+            watch = Watch(job.cells, run.record_timeout_s, job.interrupt)
+        try:
+            await first_of(done, attempt.stopped, timeout_s=timeout_s)
+        finally:
+            if watch is not None:
+                watch.stop()
         if done.done():
             return done.result()
         why = attempt.stopped.result() if attempt.stopped.done() else Stop.TIME_LIMIT
@@ -121,17 +163,29 @@ class ThreadSlot:
 
 def _work(registry: Registry, jobs: queue.SimpleQueue[_Job | None]) -> None:
     while (job := jobs.get()) is not None:
-        run, output, done = job
-        loop = done.get_loop()
-        line = _sender(loop, output)
+        loop = job.done.get_loop()
+        line = _sender(loop, job.output)
         _printing.line = line
-        finished = execute(registry, run, partial(line, "worker"))
+        finished = _execute(registry, job, partial(line, "worker"))
         _printing.line = None
         try:
-            loop.call_soon_threadsafe(_settle, done, finished)
+            loop.call_soon_threadsafe(_settle, job.done, finished)
         except RuntimeError:
             # The worker has ended meanwhile; nobody waits for the result.
             return
+
+
+def _execute(registry: Registry, job: _Job, note: Callable[[str], None]) -> Finished:
+    try:
+        job.begin()
+        finished = execute(registry, job.run, note, cells=job.cells)
+        job.end()
+    except RecordTimeLimit as error:
+        # It came between two records, or after the last one.
+        job.end()
+        run = job.run
+        return Finished(run.work_id, run.attempt, Outcome.FAILURE, error=attempt_error(error))
+    return finished
 
 
 def _settle(done: asyncio.Future[Finished], finished: Finished) -> None:

@@ -39,6 +39,14 @@ class Category(StrEnum):
     """Its process died at this record."""
 
 
+class RecordTimeLimit(BaseException):
+    """Raised in a thread, in the middle of a record that takes too long."""
+
+    def __init__(self) -> None:
+        """Say what a person is told of it."""
+        super().__init__("Stopped at the time limit for a record.")
+
+
 class RecordError(msgspec.Struct, frozen=True, kw_only=True):
     """Why a record has no outputs."""
 
