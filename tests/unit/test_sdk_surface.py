@@ -17,15 +17,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 EXPORTED = """
     Action ActionInfo App AppVersion Artifact AsyncAction AsyncBatch AsyncBuckets AsyncClient
-    AsyncDeletion AsyncDeployment AsyncHeartbeat AsyncJob AsyncPipeline AsyncPipelines
-    AsyncResults AsyncRun AsyncWebhooks AsyncWork AuditEntry Batch BatchChunk BatchInfo
-    BucketChanges BucketSettings Buckets Cancelled ChunkData Client Connection Counts Deletion
-    Deployment DeploymentChanges DeploymentInfo Diagnosis Event FileCounts FileMetadata
-    Heartbeat Hold Identity Job JobInfo JobState Key LogLine NewKey Node Pipeline PipelineInfo
-    PipelineStats PipelineStatus PipelineSummary PipelineUse Pipelines PipelinesInfo PulledChunk
-    Queue Removed ResultDocument ResultField ResultFile Results Retention Run RunFilters RunInfo
-    RunOptions RunResults RunStatus Webhook Webhooks Why Work WorkArchive WorkConfig WorkInfo
-    WorkNotify WorkSlack WorkState Worker create_chunks find_connection
+    AsyncDeletion AsyncDeployment AsyncHeartbeat AsyncJob AsyncMapper AsyncPipeline
+    AsyncPipelines AsyncResults AsyncRun AsyncWebhooks AsyncWork AuditEntry Batch BatchChunk
+    BatchInfo BucketChanges BucketSettings Buckets Cancelled ChunkData Client Connection Counts
+    Deletion Deployment DeploymentChanges DeploymentInfo Diagnosis Event FileCounts FileMetadata
+    Heartbeat Hold Identity Job JobInfo JobState Key LogLine MapOptions MapSummary Mapper NewKey
+    Node Pipeline PipelineInfo PipelineOptions PipelineStats PipelineStatus PipelineSummary
+    PipelineUse Pipelines PipelinesInfo PulledChunk Queue RecordFailed RecordWarning Removed
+    ResultDocument ResultField ResultFile Results Retention Run RunFilters RunInfo RunOptions
+    RunResults RunStatus Webhook Webhooks Why Work WorkArchive WorkConfig WorkInfo WorkNotify
+    WorkSlack WorkState Worker create_chunks find_connection
 """
 
 PROGRAM = """
@@ -117,7 +118,7 @@ def test_the_package_gives_the_clients() -> None:
     [
         *("Client", "Batch", "Run", "Job", "Deletion", "Deployment"),
         *("Buckets", "Results", "Work", "Action", "Heartbeat", "Webhooks"),
-        *("Pipelines", "Pipeline"),
+        *("Pipelines", "Pipeline", "Mapper"),
     ],
 )
 def test_both_colours_have_the_same_members_and_parameters(name: str) -> None:

@@ -17,8 +17,10 @@ from longshore.sdk._async.client import AsyncClient
 from longshore.sdk._async.deployments import AsyncDeployment
 from longshore.sdk._async.jobs import AsyncDeletion, AsyncJob
 from longshore.sdk._async.pipelines import AsyncPipeline, AsyncPipelines
+from longshore.sdk._async.pipelines_map import AsyncMapper
 from longshore.sdk._async.runs import AsyncRun
 from longshore.sdk._connection import Connection, find_connection
+from longshore.sdk._pipelines import PipelineOptions
 from longshore.sdk._sync.batches import Batch
 from longshore.sdk._sync.buckets import Buckets
 from longshore.sdk._sync.buckets_actions import Action
@@ -30,8 +32,10 @@ from longshore.sdk._sync.client import Client
 from longshore.sdk._sync.deployments import Deployment
 from longshore.sdk._sync.jobs import Deletion, Job
 from longshore.sdk._sync.pipelines import Pipeline, Pipelines
+from longshore.sdk._sync.pipelines_map import Mapper
 from longshore.sdk._sync.runs import Run
 from longshore.sdk.buckets import ActionInfo, Artifact, BucketChanges, BucketSettings, Webhook
+from longshore.sdk.mapping import MapOptions, MapSummary, RecordFailed, RecordWarning
 from longshore.sdk.operations import (
     AuditEntry,
     Cancelled,
@@ -90,6 +94,7 @@ __all__ = [
     "AsyncDeployment",
     "AsyncHeartbeat",
     "AsyncJob",
+    "AsyncMapper",
     "AsyncPipeline",
     "AsyncPipelines",
     "AsyncResults",
@@ -124,10 +129,14 @@ __all__ = [
     "JobState",
     "Key",
     "LogLine",
+    "MapOptions",
+    "MapSummary",
+    "Mapper",
     "NewKey",
     "Node",
     "Pipeline",
     "PipelineInfo",
+    "PipelineOptions",
     "PipelineStats",
     "PipelineStatus",
     "PipelineSummary",
@@ -136,6 +145,8 @@ __all__ = [
     "PipelinesInfo",
     "PulledChunk",
     "Queue",
+    "RecordFailed",
+    "RecordWarning",
     "Removed",
     "ResultDocument",
     "ResultField",

@@ -30,10 +30,16 @@ class Background:
         self._pause_s = pause_s
         self._thread.start()
 
-    def stop(self) -> BaseException | None:
-        """End it, waiting for a call that is under way; return what `step` raised, if anything."""
+    def stop(self, wait_s: float | None = None) -> BaseException | None:
+        """End it, waiting for a call that is under way; return what `step` raised, if anything.
+
+        Args:
+            wait_s: do not wait longer than this for a call that is stuck in the user's own code;
+                None waits for as long as it takes.
+        """
         self._stopping.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join(wait_s)
         return self._failure
 
     def _run(self) -> None:
@@ -58,7 +64,7 @@ class AsyncBackground:
         """Begin, with a pause before the first call."""
         self._task = asyncio.create_task(self._run(pause_s), name=self._name)
 
-    async def stop(self) -> BaseException | None:
+    async def stop(self, wait_s: float | None = None) -> BaseException | None:
         """End it, in the middle of a call too; return what `step` raised, if anything."""
         if self._task is None:
             return None

@@ -20,6 +20,7 @@ from longshore.sdk._async.files import AsyncFiles
 from longshore.sdk._async.inputs import check_one_input, new_batch
 from longshore.sdk._async.jobs import AsyncJobs
 from longshore.sdk._async.pipelines import AsyncPipelines
+from longshore.sdk._async.pipelines_map import AsyncMapper
 from longshore.sdk._async.runs import AsyncRun, AsyncRuns
 from longshore.sdk._async.services import AsyncServices
 from longshore.sdk._async.transport import AsyncTransport
@@ -27,6 +28,7 @@ from longshore.sdk._async.works import AsyncWorks
 from longshore.sdk._calls import NATIVE, Call
 from longshore.sdk._connection import find_connection
 from longshore.sdk._pages import AuditPage, Limits
+from longshore.sdk._pipelines import PipelineOptions
 from longshore.sdk._sources import FilePaths
 from longshore.sdk.operations import AuditEntry, Diagnosis, Identity, LogLine, Why
 from longshore.sdk.options import RunOptions
@@ -174,6 +176,16 @@ class AsyncClient:
             )
         async with new_batch(self._transport, files, progress=progress) as made:
             return await self.runs.create(app, batch=made, owner=owner, **options)
+
+    def pipeline(self, uri: str, **options: Unpack[PipelineOptions]) -> AsyncMapper:
+        """Return what maps a service over records; nothing is sent before its `map`.
+
+        Args:
+            uri: the service: folder/name, folder/name[1.4] (the highest version that begins so),
+                service/ID or version/ID.
+            **options: see `PipelineOptions` (selected_outputs, max_runners, accuracy, ...).
+        """
+        return AsyncMapper(self._transport, self.pipelines, uri, options)
 
     async def why(self, id: str) -> Why:  # noqa: A002
         """Say why a work or a run is where it is, and what to do about it.

@@ -14,6 +14,7 @@ from longshore.limits import PAGE_ROWS
 from longshore.sdk._calls import NATIVE, Call
 from longshore.sdk._connection import find_connection
 from longshore.sdk._pages import AuditPage, Limits
+from longshore.sdk._pipelines import PipelineOptions
 from longshore.sdk._sources import FilePaths
 from longshore.sdk._sync.administration import Keys, Queues, Workers
 from longshore.sdk._sync.apps import Apps
@@ -25,6 +26,7 @@ from longshore.sdk._sync.files import Files
 from longshore.sdk._sync.inputs import check_one_input, new_batch
 from longshore.sdk._sync.jobs import Jobs
 from longshore.sdk._sync.pipelines import Pipelines
+from longshore.sdk._sync.pipelines_map import Mapper
 from longshore.sdk._sync.runs import Run, Runs
 from longshore.sdk._sync.services import Services
 from longshore.sdk._sync.transport import Transport
@@ -173,6 +175,16 @@ class Client:
             return self.runs.create(app, batch=batch, input_dir=input_dir, owner=owner, **options)
         with new_batch(self._transport, files, progress=progress) as made:
             return self.runs.create(app, batch=made, owner=owner, **options)
+
+    def pipeline(self, uri: str, **options: Unpack[PipelineOptions]) -> Mapper:
+        """Return what maps a service over records; nothing is sent before its `map`.
+
+        Args:
+            uri: the service: folder/name, folder/name[1.4] (the highest version that begins so),
+                service/ID or version/ID.
+            **options: see `PipelineOptions` (selected_outputs, max_runners, accuracy, ...).
+        """
+        return Mapper(self._transport, self.pipelines, uri, options)
 
     def why(self, id: str) -> Why:  # noqa: A002
         """Say why a work or a run is where it is, and what to do about it.
