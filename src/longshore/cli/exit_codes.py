@@ -42,6 +42,7 @@ assert set(MEANINGS) == set(ExitCode), "every exit code says what it means"
 _BY_ERROR: Final[tuple[tuple[type[errors.LongshoreError], ExitCode], ...]] = (
     (errors.Unavailable, ExitCode.UNREACHABLE),
     (errors.ServerUnreachable, ExitCode.UNREACHABLE),
+    (errors.BufferFull, ExitCode.UNREACHABLE),
     (errors.NotFound, ExitCode.NOT_FOUND),
     (errors.Unauthenticated, ExitCode.REFUSED),
     (errors.PermissionDenied, ExitCode.REFUSED),
