@@ -27,6 +27,7 @@ from longshore.cli import (
     worker,
     workers,
 )
+from longshore.cli import map as map_command
 from longshore.cli.console import fail, out
 from longshore.cli.exit_codes import ExitCode, of
 from longshore.errors import LongshoreError
@@ -61,6 +62,7 @@ def version_command() -> None:
 app.command("up")(up.up)
 app.command("worker")(worker.worker)
 app.command("run")(run.run)
+app.command("map")(map_command.map_)
 app.command("runs")(runs.runs)
 app.command("results")(results.results)
 app.command("cancel")(runs.cancel)
