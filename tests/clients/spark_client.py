@@ -200,10 +200,14 @@ class Remote:
     def number(self) -> int:
         return self._number
 
+    @property
+    def path(self) -> str:
+        return self._path
+
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Remote):
-        return {"$object": value.number}
+        return {"$object": value.number, "path": value.path}
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, list):

@@ -171,6 +171,12 @@ class TestWhoMayAsk:
             error = refused(client.batches.describe)
             assert (error.type, error.status) == ("UnauthorizedError", 401)
 
+    def test_a_client_made_from_another_sends_the_key_with_stars(self, present: Spark) -> None:
+        # A fault of the client; its user is told that the key is wrong.
+        client = present.sdk.Client.use(present.client.config)
+        error = refused(client.batches.describe)
+        assert (error.type, error.status) == ("UnauthorizedError", 401)
+
     def test_the_tenant_may_be_the_name_in_any_case(self, spark: Spark) -> None:
         assert spark.connect(tenant="Local").batches.create(SERVICE).status in (200, 201)
 

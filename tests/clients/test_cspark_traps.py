@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from longshore import limits
 from tests.acceptance.harness import eventually
+from tests.acceptance.raw import RawRequest
 from tests.clients.spark_client import SparkFailed
 from tests.clients.spark_rig import FINISH_S, SERVICE, Spark, SparkServer, details
 
@@ -194,6 +196,23 @@ class TestBadInput:
         good = {"id": "good", "data": {"inputs": OBJECTS}}
         answer = spark_server.ask("POST", path, {"chunks": [good, {"id": "bad", "data": data}]})
         assert answer.status_code in (400, 422), answer.text
+        assert pipeline.get_status().data["record_submitted"] == 0
+
+    def test_a_push_that_is_too_large_is_refused_before_it_is_read(
+        self, spark_server: SparkServer, present: Spark
+    ) -> None:
+        pipeline = present.pipeline()
+        target = f"/{spark_server.tenant}/api/v4/batch/{pipeline.batch_id.read()}/chunks"
+        with RawRequest(spark_server.server, spark_server.key) as request:
+            size_bytes = limits.PUSH_BODY_BYTES + 1
+            headers = {"Content-Type": "application/json", "Content-Length": str(size_bytes)}
+            request.head("POST", target, headers)
+            answer = request.answer()
+        assert answer.status == 422
+        assert answer.json()["details"]["limit_bytes"] == limits.PUSH_BODY_BYTES
+        large = "x" * limits.CHUNK_BYTES
+        error = refused(pipeline.push, inputs=[{"value": 1}, {"label": large}])
+        assert (error.type, error.status) == ("UnprocessableEntityError", 422)
         assert pipeline.get_status().data["record_submitted"] == 0
 
     def test_a_create_as_other_clients_send_it_is_understood(

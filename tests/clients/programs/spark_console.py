@@ -2,7 +2,7 @@
 
 A request names an object and what to reach in it: {"on": 0, "path": "batches.create", "args": [...],
 "kwargs": {...}}. Number 0 is the module `cspark.sdk` itself; what cannot be written as JSON stays
-here and is spoken of by its number, as {"$object": 3}. A request without `args` reads an attribute.
+here and is spoken of by its number, as {"$object": 3, "path": ""}. A request without `args` reads an attribute.
 An answer is {"value": ...} or {"error": {"type", "message", "status", "body", "request_id"}}.
 """
 
@@ -22,10 +22,16 @@ objects = [cspark.sdk]
 loop = asyncio.new_event_loop()
 
 
+def reach(found, path):
+    for name in filter(None, path.split(".")):
+        found = getattr(found, name)
+    return found
+
+
 def decode(value):
     if isinstance(value, dict):
         if "$object" in value:
-            return objects[value["$object"]]
+            return reach(objects[value["$object"]], value["path"])
         return {name: decode(each) for name, each in value.items()}
     if isinstance(value, list):
         return [decode(each) for each in value]
@@ -66,9 +72,7 @@ async def result_of(awaitable):
 
 
 def call(request):
-    found = objects[request["on"]]
-    for name in request["path"].split("."):
-        found = getattr(found, name)
+    found = reach(objects[request["on"]], request["path"])
     if "args" in request:
         found = found(*decode(request["args"]), **decode(request["kwargs"]))
     if inspect.isawaitable(found):
