@@ -22,6 +22,7 @@ from longshore.settings import child_environment
 from longshore.wire.worker import (
     AppFile,
     AppPayload,
+    ChunkPayload,
     ClaimAnswer,
     Claimed,
     ClaimRequest,
@@ -43,6 +44,7 @@ from longshore.wire.worker import (
 KEY = "ls_test_secret-of-the-worker"
 APPS_QUEUE = 7
 BUCKET_QUEUE = 8
+SERVICES_QUEUE = 9
 DEADLINE_S = 20.0
 
 
@@ -169,6 +171,43 @@ class WorkerServer:
             self.ledger.changed.notify_all()
         return work_id
 
+    def submit_chunk(
+        self,
+        service: str,
+        inputs: list[Any],
+        *,
+        timeout_s: float | None = None,
+        record_timeout_s: float | None = None,
+        **extra: Any,
+    ) -> str:
+        """Queue a chunk of records for a service and return its id.
+
+        `timeout_s` is that of the whole attempt; `extra` are other fields of ChunkPayload.
+        """
+        payload = ChunkPayload(
+            service=service,
+            version="1.0.0",
+            version_id="sv_1",
+            records=len(inputs),
+            columnar=False,
+            timeout_s=record_timeout_s,
+            data=msgspec.Raw(msgspec.json.encode({"inputs": inputs})),
+            **extra,
+        )
+        claimed = Claimed(
+            work_id=ids.new(ids.WORK),
+            attempt=1,
+            queue=SERVICES_QUEUE,
+            surface="pipelines",
+            payload=msgspec.Raw(msgspec.json.encode(payload)),
+            lease_until_us=0,
+            timeout_s=timeout_s,
+        )
+        with self.ledger.changed:
+            self.ledger.queued.append(claimed)
+            self.ledger.changed.notify_all()
+        return claimed.work_id
+
     def wait(self, condition: Callable[[Ledger], Any], what: str) -> Any:
         """Return the first true value of `condition(ledger)`, or fail at the deadline."""
         with self.ledger.changed:
@@ -273,7 +312,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.ledger.workers.append(ids.new(ids.WORKER))
         return Registered(
             worker_id=self.ledger.workers[-1],
-            queues=[APPS_QUEUE, BUCKET_QUEUE],
+            queues=[APPS_QUEUE, BUCKET_QUEUE, SERVICES_QUEUE],
             lease_s=self.ledger.lease_s,
         )
 
