@@ -58,7 +58,9 @@ def started(request: pytest.FixtureRequest) -> Iterator[ClusterProcess]:
 class Rig:
     """A connection to a cluster, and slots on it."""
 
-    def __init__(self, process: ClusterProcess, modules: list[str]) -> None:
+    def __init__(
+        self, process: ClusterProcess, modules: list[str], log_level: str = "error"
+    ) -> None:
         self.loaded: list[Loaded] = []
         self.groups: set[int] = set()
         self.lines: list[str] = []
@@ -68,7 +70,7 @@ class Rig:
             modules,
             on_loaded=self.loaded.append,
             on_group=self._note_group,
-            log=make_log("error"),
+            log=make_log(log_level),
         )
         self.slot = ClusterSlot(self.cluster)
 
@@ -98,7 +100,7 @@ class Rig:
             timeout_s=None,
         )
         attempt = Attempt(work, AttemptOutput(lambda _, text: self.lines.append(text)))
-        run = Run(work.work_id, 1, work.surface, raw, "", "")
+        run = Run(work.work_id, 1, work.surface, raw, "", "", record_timeout_s=payload.timeout_s)
         return attempt, asyncio.create_task(self.slot.run(run, attempt))
 
     async def compute(
@@ -205,6 +207,17 @@ async def test_a_chunk_for_code_that_is_not_there_says_so(rig: Rig) -> None:
     assert finished.outcome is Outcome.FAILURE
     assert finished.error is not None
     assert "unheard-of" in finished.error.message
+
+
+async def test_what_a_cluster_does_not_run_is_left_to_other_workers(
+    started: ClusterProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = Rig(started, [SERVICES, APPS], log_level="warning")
+    await asyncio.wait_for(both.slot.start(), DEADLINE_S)
+    await both.slot.close()
+    assert "only services run on a cluster" in capsys.readouterr().err
+    assert both.loaded[0].services
+    assert not both.loaded[0].apps
 
 
 @pytest.mark.parametrize(
