@@ -157,19 +157,15 @@ def service(
         _check_name(name)
         _check_version(name, version)
         check_callable("longshore.service", function)
-        if timeout_s is not None and not timeout_s > 0:
-            raise _unusable(name, f"timeout_s is {timeout_s}; give a number of seconds above 0.")
-        if not 1 <= attempts_max <= ATTEMPTS:
-            raise _unusable(name, f"attempts_max is {attempts_max}; give 1 to {ATTEMPTS}.")
+        _check_limits(name, timeout_s, attempts_max)
         _check_date(name, active_since)
         whole, accepts, inputs = _inputs(name, function, batch=batch)
-        description = inspect.getdoc(function) or ""
         REGISTRY.add_service(
             Service(
                 name=name,
                 version=version,
                 function=function,
-                description=description.partition("\n")[0],
+                description=(inspect.getdoc(function) or "").partition("\n")[0],
                 batch=batch,
                 whole=whole,
                 timeout_s=timeout_s,
@@ -316,6 +312,13 @@ def _check_version(name: str, version: object) -> None:
         raise _unusable(
             name, f'version is {version!r}; give text of numbers with dots, such as "1.0.0".'
         )
+
+
+def _check_limits(name: str, timeout_s: float | None, attempts_max: int) -> None:
+    if timeout_s is not None and not timeout_s > 0:
+        raise _unusable(name, f"timeout_s is {timeout_s}; give a number of seconds above 0.")
+    if not 1 <= attempts_max <= ATTEMPTS:
+        raise _unusable(name, f"attempts_max is {attempts_max}; give 1 to {ATTEMPTS}.")
 
 
 def _check_date(name: str, text: object) -> None:
