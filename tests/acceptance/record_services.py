@@ -19,7 +19,7 @@ from typing import Any
 import longshore
 
 NAP_S = 0.02
-LIMIT_S = 1.0
+LIMIT_S = 2.0
 _pause = threading.Event()
 
 

@@ -26,7 +26,7 @@ def test_poison_among_good_records_harms_only_itself(harbour: Harbour) -> None:
     server.start()
     user = Shipper(server)
     harbour.clients.append(user)
-    options = ("--memory-limit", "512MB")
+    options = ("--memory-limit", "256MB")
     worker = harbour.worker(server, slots=SLOTS, apps=SERVICES, options=options)
     worker.start()
     user.wait_for(BEHAVE)
