@@ -142,10 +142,8 @@ def service(
         version: numbers with dots; a changed function wants a new one.
         batch: the function takes columns, lists of equal length, and returns a dict of columns or
             a list of dicts.
-        timeout_s: time limit of one record in seconds; its process is killed, and run again
-            without that record.
-        active_since: date or time, ISO 8601, from which the version counts; the first offer of it
-            unless given.
+        timeout_s: time limit of one record in seconds; its process is killed.
+        active_since: ISO 8601 date or time from which the version counts; else its first offer.
         subservices: names for groups of outputs.
         attempts_max: how often a chunk is begun again whose worker has died.
 
