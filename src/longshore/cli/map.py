@@ -22,49 +22,63 @@ _STREAM = "-"
 _SHOWN_WARNINGS = 10
 
 
+ServiceArgument = Annotated[
+    str, typer.Argument(metavar="SERVICE", help="Such as folder/name or folder/name[1.4].")
+]
+SourceArgument = Annotated[
+    str,
+    typer.Argument(metavar="INPUT", help="A .jsonl, .csv, .tsv or .parquet file; - is stdin."),
+]
+OutputOption = Annotated[
+    str,
+    typer.Option("--output", "-o", metavar="FILE", help="A .jsonl or .csv file; - is stdout."),
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on with a run that was interrupted.")
+]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Begin anew where the output is there already.")
+]
+ErrorsOption = Annotated[
+    Path | None,
+    typer.Option("--errors", metavar="FILE", help="JSONL file for the records that failed."),
+]
+StopOption = Annotated[
+    bool, typer.Option("--stop-on-error", help="Stop at the first record that fails.")
+]
+OrderedOption = Annotated[
+    bool,
+    typer.Option("--ordered/--unordered", help="In the order of the input, or as computed."),
+]
+IndexOption = Annotated[
+    bool, typer.Option("--index", help="Write with each output the position of its record.")
+]
+ChunkSizeOption = Annotated[
+    int | None,
+    typer.Option("--chunk-size", help="Records in a chunk; found by itself unless given."),
+]
+ParametersOption = Annotated[
+    list[str] | None,
+    typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="An input of all records."),
+]
+FormatOption = Annotated[
+    str | None, typer.Option("--format", help="Of the input: jsonl, csv, tsv or parquet.")
+]
+
+
 def map_(
-    service: Annotated[
-        str, typer.Argument(metavar="SERVICE", help="Such as folder/name or folder/name[1.4].")
-    ],
-    source: Annotated[
-        str,
-        typer.Argument(metavar="INPUT", help="A .jsonl, .csv, .tsv or .parquet file; - is stdin."),
-    ],
-    output: Annotated[
-        str,
-        typer.Option("--output", "-o", metavar="FILE", help="A .jsonl or .csv file; - is stdout."),
-    ] = _STREAM,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was interrupted.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Begin anew where the output is there already.")
-    ] = False,
-    errors: Annotated[
-        Path | None,
-        typer.Option("--errors", metavar="FILE", help="JSONL file for the records that failed."),
-    ] = None,
-    stop: Annotated[
-        bool, typer.Option("--stop-on-error", help="Stop at the first record that fails.")
-    ] = False,
-    ordered: Annotated[
-        bool,
-        typer.Option("--ordered/--unordered", help="In the order of the input, or as computed."),
-    ] = True,
-    index: Annotated[
-        bool, typer.Option("--index", help="Write with each output the position of its record.")
-    ] = False,
-    chunk_size: Annotated[
-        int | None,
-        typer.Option("--chunk-size", help="Records in a chunk; found by itself unless given."),
-    ] = None,
-    parameters: Annotated[
-        list[str] | None,
-        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="An input of all records."),
-    ] = None,
-    input_format: Annotated[
-        str | None, typer.Option("--format", help="Of the input: jsonl, csv, tsv or parquet.")
-    ] = None,
+    service: ServiceArgument,
+    source: SourceArgument,
+    output: OutputOption = _STREAM,
+    resume: ResumeOption = False,
+    overwrite: OverwriteOption = False,
+    errors: ErrorsOption = None,
+    stop: StopOption = False,
+    ordered: OrderedOption = True,
+    index: IndexOption = False,
+    chunk_size: ChunkSizeOption = None,
+    parameters: ParametersOption = None,
+    input_format: FormatOption = None,
     server: ServerOption = None,
 ) -> None:
     """Compute each record of a file with a service.
