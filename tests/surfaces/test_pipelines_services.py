@@ -292,7 +292,7 @@ def test_a_workbook_and_a_function_cannot_be_one_version(offered: Offered) -> No
     offered.offer(NAME, "2")
     queue_ids = offered.database.read_blocking(services.offer_workbooks, offered.organisation_id)
     assert queue_ids == [offered.database.read_blocking(services.serving_queue, book)]
-    assert offered.database.read_blocking(queues.children, queue_ids) == [book.queue_id]
+    assert [offered.database.read_blocking(queues.get, book.queue_id).parent_id] == queue_ids
 
 
 def test_only_live_workers_count(offered: Offered) -> None:
