@@ -1,6 +1,7 @@
 """Messages over pipes between the worker and its own processes.
 
-A frame is the length of its body as 4 bytes, big-endian, and a JSON body (msgspec). The pipes are
+A frame is two lengths of 4 bytes each, big-endian, a JSON body (msgspec) and a tail. The tail is
+the JSON of a work's payload or result, which is passed on without being looked at. The pipes are
 inherited descriptors of their own, never stdin or stdout, so nothing that user code prints can
 get between two frames.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -26,8 +27,9 @@ from longshore.wire.worker import (
 )
 from longshore.worker.progress import Order
 
-_HEADER = struct.Struct(">I")
+_HEADER = struct.Struct(">II")
 _CHUNK_BYTES = 1 << 18
+_ENCODER = msgspec.json.Encoder()
 
 
 class Begin(msgspec.Struct, frozen=True, tag="begin"):
@@ -170,13 +172,21 @@ FromChild = Loaded | Ready | Broken | Note | Finished
 ToHeartbeat = Scratch | Identity | Hold | Release | Guard | Unguard
 FromHeartbeat = GivenUp | Unknown
 
+_TAILS: Final[dict[type[msgspec.Struct], str]] = {Run: "payload", Finished: "result"}
+"""The field that is the tail of a message; in its body it is null."""
+
 Message = TypeVar("Message")
 
 
 def encode(message: msgspec.Struct) -> bytes:
     """Return the frame of a message."""
-    body = msgspec.json.encode(message)
-    return _HEADER.pack(len(body)) + body
+    field = _TAILS.get(type(message))
+    tail = b""
+    if field is not None:
+        tail = getattr(message, field)
+        message = msgspec.structs.replace(message, **{field: NO_RESULT})
+    body = _ENCODER.encode(message)
+    return b"".join((_HEADER.pack(len(body), len(memoryview(tail))), body, tail))
 
 
 class Decoder(Generic[Message]):
@@ -193,12 +203,19 @@ class Decoder(Generic[Message]):
         messages: list[Message] = []
         start = 0
         while len(self._buffer) - start >= _HEADER.size:
-            (length,) = _HEADER.unpack_from(self._buffer, start)
-            end = start + _HEADER.size + length
+            length, tail_length = _HEADER.unpack_from(self._buffer, start)
+            middle = start + _HEADER.size + length
+            end = middle + tail_length
             if len(self._buffer) < end:
                 break
-            # bytes() copies, so that a Raw inside the message outlives this buffer.
-            messages.append(self._decoder.decode(bytes(self._buffer[start + _HEADER.size : end])))
+            message = self._decoder.decode(self._buffer[start + _HEADER.size : middle])
+            field = _TAILS.get(type(message))
+            if field is not None:
+                # bytes() copies, so that the Raw outlives this buffer.
+                with memoryview(self._buffer)[middle:end] as tail:
+                    value = msgspec.Raw(bytes(tail))
+                msgspec.structs.force_setattr(message, field, value)
+            messages.append(message)
             start = end
         del self._buffer[:start]
         return messages

@@ -10,14 +10,16 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import gc
 import io
 import os
-import queue
 import resource
+import select
 import signal
 import sys
 import threading
 import traceback
+from typing import NoReturn
 
 from longshore.errors import ConfigurationError
 from longshore.worker import apps, buckets, memory, services
@@ -54,14 +56,15 @@ def main(arguments: list[str]) -> int:
     sender = Sender(events)
     begin = receiver.receive()
     assert isinstance(begin, Begin)
-    inbox: queue.SimpleQueue[ToChild] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(receiver, inbox), name="control", daemon=True).start()
+    threading.Thread(target=_watch, args=(commands,), name="control", daemon=True).start()
     memory.set_limit(begin.memory_limit_bytes)
     cells = None if begin.progress is None else cells_in(begin.progress)
     registry = _set_up(begin, sender)
     if registry is None:
         return 1
-    _serve(registry, begin.memory_limit_bytes, inbox, sender, cells)
+    # What the imports have made stays; the collector need not look at it again and again.
+    gc.freeze()
+    _serve(registry, begin.memory_limit_bytes, receiver, sender, cells)
     return 0
 
 
@@ -86,12 +89,20 @@ def _prepare_streams() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
-def _listen(receiver: Receiver[ToChild], inbox: queue.SimpleQueue[ToChild]) -> None:
-    """Pass commands on; when the worker is gone, end this process and all that it started."""
-    with contextlib.suppress(EOFError):
-        while True:
-            inbox.put(receiver.receive())
+def _watch(commands: int) -> None:
+    """When the worker is gone, end this process and all that it started.
+
+    The thread sleeps until then; commands are read by the main thread, without a switch of threads.
+    """
+    poll = select.poll()
+    poll.register(commands, 0)
+    poll.poll()
+    _end_group()
+
+
+def _end_group() -> NoReturn:
     os.killpg(os.getpgrp(), signal.SIGKILL)
+    os._exit(1)
 
 
 def _set_up(begin: Begin, sender: Sender) -> Registry | None:
@@ -119,18 +130,25 @@ def _set_up(begin: Begin, sender: Sender) -> Registry | None:
 def _serve(
     registry: Registry,
     limit_bytes: int,
-    inbox: queue.SimpleQueue[ToChild],
+    receiver: Receiver[ToChild],
     sender: Sender,
     cells: memoryview | None,
 ) -> None:
     def note(text: str) -> None:
         sender.send(Note(clean_line(text)))
 
-    while not isinstance(command := inbox.get(), Quit):
+    while not isinstance(command := _next(receiver), Quit):
         assert isinstance(command, Run)
         finished = execute(registry, command, note, memory_limit_bytes=limit_bytes, cells=cells)
         _flush_streams()
         _send_finished(sender, finished)
+
+
+def _next(receiver: Receiver[ToChild]) -> ToChild:
+    try:
+        return receiver.receive()
+    except EOFError:
+        _end_group()
 
 
 def _flush_streams() -> None:

@@ -178,18 +178,18 @@ def _result(
 ) -> bytes:
     made, count = chunk.outputs, len(chunk.records)
     summary = data.summary
-    # Figures may be over outputs that are not wanted themselves; NaN is no error in those.
-    whole = list(made)
+    whole = made
     if job.outputs is not None:
         made = outputs.selected(made, job.outputs)
     names = None if chunk.header is None else _header(job, made, declared)
     text = outputs.encoded(made, names, chunk.troubles)
-    figures = summaries.encoded(
-        summary,
-        [each if kept is not None else None for each, kept in zip(whole, made, strict=True)],
-    )
-    if summary is not None and not summary.return_all_records:
-        text = b"[]"
+    figures = NO_RESULT
+    if summary is not None:
+        # Figures may be over outputs that are not wanted themselves, but not of failed records.
+        for index in chunk.troubles.errors:
+            whole[index] = None
+        figures = summaries.encoded(summary, whole)
+        text = text if summary.return_all_records else b"[]"
     times: msgspec.Raw = NO_RESULT
     if chunk.slow_ms:
         each_ms = [0] * count

@@ -72,6 +72,11 @@ class Claims:
         self._exhausted = False
         self._wanted = asyncio.Event()
 
+    @property
+    def some_ahead(self) -> bool:
+        """Whether claimed works wait here for a slot."""
+        return bool(self._ahead)
+
     def take(self) -> Claimed | None:
         """Return a work that was claimed ahead, if there is one."""
         if not self._ahead:

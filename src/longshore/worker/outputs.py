@@ -6,6 +6,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -75,24 +76,29 @@ def _written(outputs: Sequence[Output | None], names: Sequence[str] | None) -> b
     return _ENCODER.encode(outputs if names is None else _rows(outputs, list(names)))
 
 
-def _rows(outputs: Sequence[Output | None], names: list[str]) -> list[list[Any]]:
-    for output in outputs:
-        if output is not None and list(output) != names:
-            names += [name for name in output if name not in names]
-    nulls = [None] * len(names)
-    return [
-        names,
-        *(
-            nulls
-            if output is None
-            else (
-                list(output.values())
-                if list(output) == names
-                else [output.get(name) for name in names]
-            )
-            for output in outputs
-        ),
-    ]
+def _rows(outputs: Sequence[Output | None], names: list[str]) -> list[Sequence[Any]]:
+    made = [output for output in outputs if output is not None]
+    rows = _rows_alike(made, names)
+    if rows is None:
+        names = list(dict.fromkeys([*names, *(name for output in made for name in output)]))
+        rows = [[output.get(name) for name in names] for output in made]
+    if len(made) < len(outputs):
+        nulls, found = [None] * len(names), iter(rows)
+        rows = [nulls if output is None else next(found) for output in outputs]
+    return [names, *rows]
+
+
+def _rows_alike(outputs: Sequence[Output], names: Sequence[str]) -> Sequence[Sequence[Any]] | None:
+    """Return the rows of outputs that all have just these names, and quickly; None for others."""
+    if not set(map(len, outputs)) <= {len(names)}:
+        return None
+    try:
+        if len(names) == 1:
+            [name] = names
+            return [(output[name],) for output in outputs]
+        return list(map(itemgetter(*names), outputs)) if names else [()] * len(outputs)
+    except KeyError:
+        return None
 
 
 def _plain(value: Any) -> Any:

@@ -109,6 +109,7 @@ class Worker:
             worker_id=lambda: self._membership.worker_id,
             on_answered=self._leases.release,
             on_unknown=self._membership.rejoin,
+            more_to_come=lambda: self._claims.some_ahead,
             log=self._log,
         )
         self._commands = Commands(
