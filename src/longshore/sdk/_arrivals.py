@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from longshore.errors import ServerFault
 from longshore.sdk.mapping import RecordFailed, RecordWarning
 
 _NONE: Final = msgspec.Raw(b"[]")
@@ -38,9 +39,24 @@ class Arrived(msgspec.Struct, frozen=True):
     status: ArrivedStatus
 
 
-ARRIVED: Final = msgspec.json.Decoder(Arrived)
+_ARRIVED: Final = msgspec.json.Decoder(Arrived)
 _LIST: Final = msgspec.json.Decoder(list[Any])
 _PER_RECORD: Final = msgspec.json.Decoder(list[list[dict[str, Any]] | None])
+
+
+def read_answer(content: bytes) -> Arrived:
+    """Return the answer to a pull.
+
+    Raises:
+        ServerFault: it is none.
+    """
+    try:
+        return _ARRIVED.decode(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ServerFault(
+            f"The server's answer to a pull cannot be read: {error}. Check that client and server "
+            "are of the same version."
+        ) from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)

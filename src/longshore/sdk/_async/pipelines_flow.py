@@ -8,19 +8,17 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 import httpx
-import msgspec
 
 from longshore import ids
 from longshore.errors import (
     BufferFull,
     Conflict,
     InvalidRequest,
-    ServerFault,
     ServerUnreachable,
     Unavailable,
 )
 from longshore.sdk import _chunking, _pipelines
-from longshore.sdk._arrivals import ARRIVED, Arrival, Arrived, Cut, push_of
+from longshore.sdk._arrivals import Arrival, Arrived, Cut, push_of, read_answer
 from longshore.sdk._async.pipelines import DELIVERY
 from longshore.sdk._async.transport import AsyncTransport
 from longshore.sdk._background import AsyncBackground
@@ -218,13 +216,7 @@ class AsyncFlow:
             patience_s=_PULL_WAIT_S,
         )
         response = await self._patiently(call)
-        try:
-            answer = ARRIVED.decode(response.content)
-        except msgspec.MsgspecError as error:
-            raise ServerFault(
-                f"The server's answer to a pull cannot be read: {error}. Check that client and "
-                "server are of the same version."
-            ) from error
+        answer = read_answer(response.content)
         self.deliveries.add(response.headers.get(DELIVERY), [each.id for each in answer.data])
         return self._matched(answer)
 
@@ -350,11 +342,14 @@ class AsyncFlow:
 
     async def _take(self) -> list[Cut]:
         wanted = min(self._sizer.records, self._in_flight)
-        while taken := await async_take(self._source.items, wanted, _LINGER_S):
-            # A row of names alone is no record.
-            if items := self._source.admit(taken):
-                return self._cuts(items)
-        return []
+        items: list[Any] = []
+        while taken := await async_take(self._source.items, wanted - len(items), _LINGER_S):
+            admitted = self._source.admit(taken)
+            items += admitted
+            # A row of names is made up for by the next record.
+            if len(admitted) == len(taken):
+                break
+        return self._cuts(items) if items else []
 
     def _cuts(self, items: list[Any]) -> list[Cut]:
         """Return records as a chunk, or as several where they are too large for one."""
