@@ -104,6 +104,12 @@ def test_a_link_to_another_file_is_refused_with_its_cell(tmp_path: Path, text: s
         ("=A1*moving", "Calc!B1 (the name moving, which stands for A1*2)"),
         ("=A1*endless", "Calc!B1 (the name endless, which stands for endless+1)"),
         ("=SUM(A1:INDEX(A1:A3,2))", "Calc!B1 (A1:INDEX(...), a range whose end is computed)"),
+        ("=NPV(A1,{1,2,3})", "Calc!B1 (NPV of an array that is computed)"),
+        ("=NPV(A1, C1:C3*2)", "Calc!B1 (NPV of an array that is computed)"),
+        ("=1+COUNT(IF(C1:C3>A1,1))", "Calc!B1 (COUNT of an array that is computed)"),
+        ("=COUNT(_xlfn.SEQUENCE(3))", "Calc!B1 (COUNT of an array that is computed)"),
+        ("=_xlfn.LET(_xlpm.k,{1,2},COUNT(_xlpm.k))", "Calc!B1 (COUNT of an array"),
+        ("=COUNT(three)", "Calc!B1 (COUNT of an array, three)"),
         ("=A1*nowhere", "nowhere in Calc!B1"),
         ("=SUM(A1,,", "Calc!B1 (=SUM(A1,,)"),
         ("=" + "(" * 100 + "A1" + ")" * 100, "Calc!B1: its formula is nested deeper than 64"),
@@ -114,7 +120,27 @@ def test_a_link_to_another_file_is_refused_with_its_cell(tmp_path: Path, text: s
 def test_a_formula_that_cannot_be_computed_is_refused_with_its_cell(
     tmp_path: Path, text: str, said: str
 ) -> None:
-    assert said in formula_refusal(tmp_path, text, names={"moving": "A1*2", "endless": "endless+1"})
+    assert said in formula_refusal(
+        tmp_path, text, names={"moving": "A1*2", "endless": "endless+1", "three": "{1,2,3}"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("=COUNT(C1:C3,A1+1,SUM(A1))", 4),
+        ("=COUNT(cells)", 2),
+        ("=ROUND(NPV(SUM(C1:C3)/30,C1:C2,A1/2),6)", 7.925926),
+        ("=SUM({1,2},C1:C2*2)", 33),
+    ],
+)
+def test_cells_and_numbers_are_counted_and_discounted(
+    tmp_path: Path, text: str, expected: float
+) -> None:
+    cells = {"A1": 1, "B1": text, "C1": 5, "C2": 10}
+    path = save(tmp_path / "count.xlsx", cells, {**NAMES, "cells": "Calc!$C$1:$C$3"})
+    found = check(path, ["x"], ["y"]).example
+    assert found["y"] == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_data_table_is_refused_with_its_cell(tmp_path: Path) -> None:

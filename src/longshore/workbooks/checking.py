@@ -122,8 +122,8 @@ def _refuse_unreadable(graph: Graph) -> None:
     if graph.unreadable:
         raise InvalidRequest(
             "The workbook has formulas in a form that cannot be computed here: "
-            f"{_listed(graph.unreadable)}. Let such a name stand for a cell, and give ranges "
-            "fixed ends."
+            f"{_listed(graph.unreadable)}. Let such a name stand for a cell, give ranges fixed "
+            "ends, and put arrays into cells of their own."
         )
 
 

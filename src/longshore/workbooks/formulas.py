@@ -12,6 +12,7 @@ from openpyxl.utils.cell import column_index_from_string
 
 from longshore import limits
 from longshore.errors import InvalidRequest
+from longshore.workbooks.arguments import of_arrays
 
 ROWS: Final = 1_048_576
 COLUMNS: Final = 16_384
@@ -60,6 +61,7 @@ class Uses:
         external: references into other files, as written.
         dynamic: whether it may use more than can be read from its text.
         ranges: ranges with a function at an end, such as `A1:INDEX(`.
+        arrays: functions that are given arrays and would pass over them without an error.
     """
 
     functions: set[str] = field(default_factory=set)
@@ -68,6 +70,7 @@ class Uses:
     external: set[str] = field(default_factory=set)
     dynamic: bool = False
     ranges: set[str] = field(default_factory=set)
+    arrays: set[str] = field(default_factory=set)
 
 
 def uses(formula: str, sheet: str) -> Uses:
@@ -88,6 +91,7 @@ def uses(formula: str, sheet: str) -> Uses:
         found.dynamic = True
         return found
     _check_depth(tokens)
+    found.arrays = of_arrays(tokens)
     places: list[bool] = []
     for token in tokens:
         if token.subtype == Token.OPEN:

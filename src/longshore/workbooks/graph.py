@@ -85,6 +85,8 @@ class _Builder:
         if used.functions & VOLATILE:
             self.graph.volatile.add(place)
         called = {name.casefold() for name in used.functions if is_own(self._book, name)}
+        for function in used.arrays:
+            self.graph.unreadable[place] = f"{function} of an array that is computed"
         for beginning in used.ranges:
             self.graph.unreadable[place] = f"{beginning}...), a range whose end is computed"
         for name in used.names | called:
@@ -111,6 +113,8 @@ class _Builder:
             )
         elif written != formula.text:
             self.graph.written[place] = written
+            for function in uses(written, place[0]).arrays:
+                self.graph.unreadable[place] = f"{function} of an array, {name}"
 
     def _resolve_formula(self, place: Place, text: str, areas: set[Area], depth: int) -> None:
         inner = uses(f"={text.removeprefix('=')}", place[0])
