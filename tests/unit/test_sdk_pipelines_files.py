@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from longshore.errors import Conflict, InvalidRequest
+from longshore.errors import ConfigurationError, Conflict, InvalidRequest
 from longshore.sdk import MapSummary
 from tests.unit.pipelines_server import FakePipelines
 from tests.unit.pipelines_support import lines_of, mapper, names_in, values, with_a_bad_one
 from tests.unit.sdk_support import COLOURS, gather, settle
 
+LOCKING = """
+import sys
+from longshore.errors import Conflict
+from longshore.sdk._journal import Journal
+from longshore.sdk._targets import Target
+journal = Journal(service="x", parameters="", source=None, layout="jsonl")
+try:
+    Target(sys.argv[1], journal, errors=None, resume=False, overwrite=True)
+except Conflict:
+    sys.exit(7)
+"""
 pytestmark = pytest.mark.parametrize("colour", COLOURS)
 
 
@@ -155,3 +168,44 @@ async def test_another_input_is_not_taken_for_the_one_before(colour: Any, tmp_pa
             await settle(pipeline.map(others, to=out, resume=True, chunk_size=10))
         with pytest.raises(InvalidRequest, match="The input ends at record 5"):
             await settle(pipeline.map(values(5), to=out, resume=True, chunk_size=10))
+
+
+async def test_an_output_that_another_program_writes_is_left_alone(
+    colour: Any, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    server = FakePipelines()
+
+    def meanwhile(request: httpx.Request) -> httpx.Response | None:
+        if request.url.path.endswith("/chunkresults"):
+            entered.append(subprocess.run([sys.executable, "-c", LOCKING, str(out)], check=False))
+        return None
+
+    entered: list[Any] = []
+    server.mishap = meanwhile
+    async with mapper(colour, server) as pipeline:
+        await settle(pipeline.map(values(5), to=out))
+    assert {one.returncode for one in entered} == {7}
+    assert len(lines_of(out)) == 5
+
+
+async def test_parquet_needs_its_package(
+    colour: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "in.parquet"
+    path.write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    async with mapper(colour, FakePipelines()) as pipeline:
+        with pytest.raises(ConfigurationError, match="pip install pyarrow"):
+            await gather(pipeline.map(path))
+
+
+async def test_parquet_files_are_read(colour: Any, tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "in.parquet"
+    parquet.write_table(pyarrow.table({"value": list(range(50))}), path)
+    async with mapper(colour, FakePipelines()) as pipeline:
+        outputs = await gather(pipeline.map(path))
+    assert outputs == [{"double": value * 2} for value in range(50)]

@@ -173,37 +173,49 @@ class Target:
         return Path(resume)
 
     def _open(self, path: Path, *, resume: bool, overwrite: bool) -> BinaryIO:
+        """Open the output, cut off at what its journal says, and lock it."""
         assert self._journal_path is not None
         if path.exists() and not path.is_file():
             # Such as /dev/null or a named pipe: nothing to resume there.
             self._journal_path = None
             return path.open("wb")
-        found = _journal.read(self._journal_path)
-        if overwrite:
-            found = None
-        elif not resume and (found is not None or path.exists()):
-            what = "an interrupted run" if found is not None else "a file"
+        present = path.exists()
+        # Locked before anything is changed: another program may be at it.
+        file = self._locked(path) if present else None
+        try:
+            self._settle(path, self._journal_path, present, resume=resume, overwrite=overwrite)
+            file = file or self._locked(path)
+            if not self.finished:
+                _cut_off(file, self.journal.output_bytes, path)
+                _journal.sync_directory(path)
+        except BaseException:
+            if file is not None:
+                file.close()
+            raise
+        return file
+
+    def _settle(
+        self, path: Path, journal_path: Path, present: bool, *, resume: bool, overwrite: bool
+    ) -> None:
+        """Decide between beginning, going on and doing nothing."""
+        found = None if overwrite else _journal.read(journal_path)
+        if present and not resume and not overwrite:
+            what = "the output of an interrupted run" if found is not None else "a file"
             raise Conflict(
-                f"{path} is there already, of {what}. Resume it, overwrite it, or name another "
-                "output.",
+                f"{path} is there already, {what}. Resume it, overwrite it, or name another output.",
                 details={"path": str(path), "resumable": found is not None},
             )
         if found is not None:
             found.check(self.journal)
             self.journal = found
-        elif path.exists() and not overwrite:
+        elif present and not overwrite:
             self.finished = True
-            return path.open("rb")
         else:
             # The journal comes first: an output without one is a complete one.
-            _journal.write(self._journal_path, self.journal)
-        file = path.open("r+b" if path.exists() else "w+b")
-        self._lock(file, path)
-        _cut_off(file, self.journal.output_bytes, path)
-        _journal.sync_directory(path)
-        return file
+            _journal.write(journal_path, self.journal)
 
-    def _lock(self, file: BinaryIO, path: Path) -> None:
+    def _locked(self, path: Path) -> BinaryIO:
+        file = path.open("r+b" if path.exists() else "w+b")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -211,6 +223,7 @@ class Target:
             raise Conflict(
                 f"Another program writes {path} just now. Wait for its end, or name another output."
             ) from error
+        return file
 
     def _open_errors(self, path: Path) -> BinaryIO:
         file = path.open("r+b" if path.exists() else "w+b")
