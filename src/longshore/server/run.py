@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -22,7 +21,7 @@ import uvloop
 from longshore.access.first import FirstKeys, first_start
 from longshore.edge.context import Context
 from longshore.errors import ConfigurationError
-from longshore.server import credentials
+from longshore.server import credentials, memory
 from longshore.server.app import create_app
 from longshore.server.companion import Companion
 from longshore.server.credentials import Credentials
@@ -100,6 +99,7 @@ def serve(
         ConfigurationError: the data directory, database, blob store or address cannot be used.
     """
     begun_s = time.monotonic()
+    memory.limit_arenas()
     configure_logging(settings.log_level)
     faults.arm(settings.fault)
     credentials.make_data_directory(settings.data)
@@ -178,7 +178,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if not self.started:
             return
-        _collect_less()
+        memory.collect_less()
         if self._companion is not None:
             self._companion_task = asyncio.create_task(self._companion.run(), name="companion")
             self._announcement = asyncio.create_task(self._announce(), name="announcement")
@@ -225,17 +225,6 @@ class _Server(uvicorn.Server):
             self._companion.stop()
             await asyncio.wait({self._companion_task})
         self.should_exit = True
-
-
-def _collect_less() -> None:
-    """Let the garbage collector leave alone what stays, and look less often at what comes and goes.
-
-    A request with 500 works makes tens of thousands of objects without a single circle among
-    them; to look for some took a fifth of the time that such requests took.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
 
 
 def _config(context: Context) -> uvicorn.Config:
