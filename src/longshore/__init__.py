@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from longshore import webhooks
     from longshore.errors import LeaseLost, LongshoreError, Reject, RetryLater
-    from longshore.sdk import AsyncClient, AsyncWork, Client, Work
+    from longshore.sdk import (
+        AsyncClient,
+        AsyncWork,
+        BatchChunk,
+        ChunkData,
+        Client,
+        RecordFailed,
+        Work,
+        create_chunks,
+    )
     from longshore.worker.documents import Document, Field, InputFile, Page
     from longshore.worker.registry import app, function, setup
     from longshore.worker.services import Record, service
@@ -22,6 +31,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "AsyncClient": "longshore.sdk",
     "AsyncWork": "longshore.sdk",
+    "BatchChunk": "longshore.sdk",
+    "ChunkData": "longshore.sdk",
     "Client": "longshore.sdk",
     "Document": "longshore.worker.documents",
     "Field": "longshore.worker.documents",
@@ -30,10 +41,12 @@ _HOMES = {
     "LongshoreError": "longshore.errors",
     "Page": "longshore.worker.documents",
     "Record": "longshore.worker.services",
+    "RecordFailed": "longshore.sdk",
     "Reject": "longshore.errors",
     "RetryLater": "longshore.errors",
     "Work": "longshore.sdk",
     "app": "longshore.worker.registry",
+    "create_chunks": "longshore.sdk",
     "function": "longshore.worker.registry",
     "service": "longshore.worker.services",
     "setup": "longshore.worker.registry",
@@ -42,6 +55,8 @@ _HOMES = {
 __all__ = [
     "AsyncClient",
     "AsyncWork",
+    "BatchChunk",
+    "ChunkData",
     "Client",
     "Document",
     "Field",
@@ -50,11 +65,13 @@ __all__ = [
     "LongshoreError",
     "Page",
     "Record",
+    "RecordFailed",
     "Reject",
     "RetryLater",
     "Work",
     "__version__",
     "app",
+    "create_chunks",
     "function",
     "service",
     "setup",

@@ -77,8 +77,25 @@ def buckets(client: longshore.Client) -> None:
     client.buckets.configure("search", archive_after_s=None)
 
 
+def pipelines(client: longshore.Client) -> None:
+    with client.pipeline("shop/price", max_runners=2) as mapper:
+        for output in mapper.map(({"value": n} for n in range(9)), ordered=False):
+            assert_type(output, Any)
+        assert_type(mapper.map("in.csv", to="out.jsonl", resume=True), sdk.MapSummary)
+        assert_type(mapper.summary.records_per_s, float)
+    pipeline = client.pipelines.create("shop/price[1.0]", accuracy=0.9)
+    chunks = longshore.create_chunks([{"value": 1}, {"value": 2}], chunk_size=1)
+    assert_type(pipeline.push(chunks=chunks).records_available, int)
+    assert_type(pipeline.pull(wait_s=5), list[sdk.PulledChunk])
+    assert_type(pipeline.stats.chunks, dict[str, int])
+
+
 async def waiting() -> None:
     async with longshore.AsyncClient() as client:
+        async with client.pipeline("shop/price") as mapper:
+            async for output in mapper.map([["value"], [1]], on_error="yield"):
+                assert_type(output, Any)
+            assert_type(await mapper.map("in.csv", to="out.csv"), sdk.MapSummary)
         run = await client.run("Meal Receipt", files="*.jpg")
         assert_type(await run.wait(), sdk.AsyncRun)
         assert_type(await (await run.delete()).wait(), sdk.Removed)
@@ -94,6 +111,8 @@ def mistakes(client: longshore.Client) -> None:
     longshore.Work(pipeline="search", site="local", user="me", tag=["x"])  # error: call-arg
     longshore.Work(pipeline="search", site="local")  # error: call-arg
     client.buckets.act("burn", {})  # error: arg-type
+    client.pipeline("shop/price", runners=2)  # error: call-arg
+    client.pipeline("shop/price").map([], resume=True)  # error: call-overload
     client.buckets.configure("search", archive_after=5)  # error: call-arg
 """
 

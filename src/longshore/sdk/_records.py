@@ -195,7 +195,16 @@ def _open_path(path: Path, format: Format) -> Source:  # noqa: A002
     identity = f"{state.st_size}-{state.st_mtime_ns}"
     if format == "parquet":
         return _of_parquet(path, identity)
+    _check_format(format)
     return _of_file(path.open("rb"), format, float(state.st_size), identity)
+
+
+def _check_format(format: str) -> None:  # noqa: A002
+    if format not in ("jsonl", "csv", "tsv"):
+        raise InvalidRequest(
+            f"Records cannot be read in the format {format!r}. It is jsonl, csv or tsv, or parquet "
+            "for a file with a name."
+        )
 
 
 def _of_file(
@@ -204,11 +213,10 @@ def _of_file(
     total: float | None,
     identity: str | None,
 ) -> Source:
+    _check_format(format)
     if format == "jsonl":
         lines = filter(None, map(bytes.strip, _without_mark(file)))
         return Source(lines, pack=_join_lines, total=total, file=file, identity=identity)
-    if format not in ("csv", "tsv"):
-        raise InvalidRequest(f"Records cannot be read from an open file of format {format!r}.")
     csv.field_size_limit(_LONGEST_FIELD_CHARACTERS)
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     rows = filter(None, csv.reader(text, delimiter="\t" if format == "tsv" else ","))
