@@ -73,6 +73,16 @@ def test_rows_come_back_as_they_went_in(rows: Database, count: int) -> None:
     assert rows.read_blocking(_all) == [(*row, None) for row in made]
 
 
+@pytest.mark.parametrize("first", ["long", "short", "none"])
+def test_long_texts_come_back_as_they_went_in(rows: Database, first: str) -> None:
+    begin = {"long": "y" * 5_000, "short": "y", "none": None}[first]
+    texts = [begin, *(text and text * 2_000 for text in TEXTS)]
+    made = [(number, text) for number, text in enumerate(texts)]
+    rows.write_blocking(insert_rows, TABLE, ("id", "body"), made, same={"note": "%b"})
+    found = [(row[0], row[1], row[6]) for row in rows.read_blocking(_all)]
+    assert found == [(*row, "%b") for row in made]
+
+
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_value_that_is_the_same_in_every_row_is_given_once(
     rows: Database, text: str | None
