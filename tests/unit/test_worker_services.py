@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import math
@@ -18,7 +19,7 @@ from longshore.errors import ConfigurationError, Reject, RetryLater
 from longshore.wire.worker import ChunkPayload, InputField, ServiceOffer
 from longshore.worker import chunks, registry, services
 from longshore.worker.chunks import run_chunk
-from longshore.worker.progress import NONE, Order, cells_of, parts
+from longshore.worker.progress import NONE, Order, Position, cells_of, parts
 from longshore.worker.registry import Registry
 from longshore.worker.troubles import Category, RecordError
 from tests.unit import worker_services
@@ -43,7 +44,7 @@ def run(
     parameters: dict[str, Any] | None = None,
     summary: dict[str, Any] | None = None,
     order: Order | None = None,
-    cells: memoryview | None = None,
+    position: Position | None = None,
     **more: Any,
 ) -> dict[str, Any]:
     """Compute a chunk and return its result."""
@@ -60,7 +61,7 @@ def run(
         **more,
     )
     encoded = msgspec.json.encode(payload)
-    result = run_chunk(registry.REGISTRY, encoded, order=order, cells=cells)
+    result = run_chunk(registry.REGISTRY, encoded, order=order, position=position)
     decoded: dict[str, Any] = json.loads(result)
     return decoded
 
@@ -207,8 +208,22 @@ class TestRecords:
 
     def test_the_position_is_written_down_and_cleared(self) -> None:
         cells = cells_of()
-        run("tests/quote 1.2.0", [{"age": 1}], cells=cells)
+        run("tests/quote 1.2.0", [{"age": 1}], position=Position(cells))
         assert list(cells) == [NONE, 1]
+
+    @pytest.mark.parametrize("service", ["tests/quote 1.2.0", "tests/columns"])
+    def test_nothing_of_a_chunk_is_left_for_the_garbage_collector(self, service: str) -> None:
+        odd: list[Any] = [{"agee": 1}, {"age": -1, "value": -1}, {"age": 120, "extra": 1}, [1]]
+        inputs = [{"age": each, "value": each} for each in range(200)] + odd
+        run(service, inputs)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                run(service, inputs)
+            assert gc.collect() < 20
+        finally:
+            gc.enable()
 
     def test_a_long_record_has_its_time(self) -> None:
         loops = [{"value": 1}, {"value": 2}]

@@ -101,6 +101,15 @@ def test_poison_is_the_error_of_its_record_within_one_attempt(
     assert values(server.report(server.submit_chunk(BEHAVE, [{"value": 5}]))) == [5]
 
 
+def test_memory_that_other_records_hold_is_not_held_against_a_record(
+    server: WorkerServer, start: StartWorker
+) -> None:
+    start(memory_limit_bytes=1 << 30)
+    records = [{"value": place, "verb": "leak" if place < 3 else "need"} for place in range(9)]
+    report = server.report(server.submit_chunk(BEHAVE, records))
+    assert values(report) == list(range(9))
+
+
 def test_a_chunk_of_nothing_but_poison_ends(server: WorkerServer, start: StartWorker) -> None:
     start()
     records = [{"value": place, "verb": "exit"} for place in range(13)]

@@ -130,6 +130,17 @@ def _hog() -> None:
     bytearray(100 << 30)
 
 
+LEAKED: list[bytearray] = []
+
+
+def _leak() -> None:
+    LEAKED.append(bytearray(300 << 20))
+
+
+def _need() -> None:
+    bytearray(100 << 20)
+
+
 def _loop() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _spin()
@@ -155,6 +166,8 @@ _VERBS = {
     "hog": _hog,
     "loop": _loop,
     "spin": _spin,
+    "leak": _leak,
+    "need": _need,
     "later": _later,
     "print": _print,
 }

@@ -13,6 +13,7 @@ from longshore.worker.records import (
     Chunk,
     Target,
     category_of,
+    leave_if_shared,
     missing_error,
     not_taken,
     release,
@@ -33,7 +34,7 @@ def run_batches(target: Target, chunk: Chunk, parts: Sequence[tuple[int, int]]) 
             middle = (part[0] + part[1]) // 2
             if not _run(target, chunk, names, part):
                 waiting += [(middle, part[1]), (part[0], middle)]
-    chunk.cells[0], chunk.cells[1] = NONE, 1
+    chunk.position.cells[0], chunk.position.cells[1] = NONE, 1
 
 
 def _run(target: Target, chunk: Chunk, names: Sequence[str], part: tuple[int, int]) -> bool:
@@ -41,9 +42,10 @@ def _run(target: Target, chunk: Chunk, names: Sequence[str], part: tuple[int, in
     start, stop = part
     count = stop - start
     # Whoever looks must never see a count that belongs to another position.
-    chunk.cells[0] = NONE
-    chunk.cells[1] = count
-    chunk.cells[0] = start
+    cells = chunk.position.cells
+    cells[0] = NONE
+    cells[1] = count
+    cells[0] = start
     began_s = time.perf_counter()
     try:
         columns = _columns(target, chunk, names, part)
@@ -51,9 +53,14 @@ def _run(target: Target, chunk: Chunk, names: Sequence[str], part: tuple[int, in
         chunk.outputs[start:stop] = _rows(returned, count)
     except RetryLater:
         raise
+    except MemoryError as error:
+        leave_if_shared(chunk.position)
+        release(error)
+        if count > 1:
+            return False
+        chunk.troubles.fail_by(start, error, category_of(error))
     # As for single records, whatever is raised is an error of what raised it.
     except BaseException as error:  # noqa: BLE001
-        release(error)
         if count > 1:
             return False
         chunk.troubles.fail_by(start, error, category_of(error))

@@ -39,6 +39,7 @@ from longshore.worker.channel import (
 from longshore.worker.execution import execute
 from longshore.worker.loading import load
 from longshore.worker.poison import cells_in
+from longshore.worker.progress import Position
 from longshore.worker.registry import Registry
 from longshore.worker.texts import clean_line, clean_tail
 
@@ -58,13 +59,15 @@ def main(arguments: list[str]) -> int:
     assert isinstance(begin, Begin)
     threading.Thread(target=_watch, args=(commands,), name="control", daemon=True).start()
     memory.set_limit(begin.memory_limit_bytes)
-    cells = None if begin.progress is None else cells_in(begin.progress)
+    position = None
+    if begin.progress is not None:
+        position = Position(cells_in(begin.progress), shared=True)
     registry = _set_up(begin, sender)
     if registry is None:
         return 1
     # What the imports have made stays; the collector need not look at it again and again.
     gc.freeze()
-    _serve(registry, begin.memory_limit_bytes, receiver, sender, cells)
+    _serve(registry, begin.memory_limit_bytes, receiver, sender, position)
     return 0
 
 
@@ -132,14 +135,16 @@ def _serve(
     limit_bytes: int,
     receiver: Receiver[ToChild],
     sender: Sender,
-    cells: memoryview | None,
+    position: Position | None,
 ) -> None:
     def note(text: str) -> None:
         sender.send(Note(clean_line(text)))
 
     while not isinstance(command := _next(receiver), Quit):
         assert isinstance(command, Run)
-        finished = execute(registry, command, note, memory_limit_bytes=limit_bytes, cells=cells)
+        finished = execute(
+            registry, command, note, memory_limit_bytes=limit_bytes, position=position
+        )
         _flush_streams()
         _send_finished(sender, finished)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +19,7 @@ from longshore.wire.pipelines import Summary
 from longshore.wire.worker import NO_RESULT, ChunkPayload, ChunkResult
 from longshore.worker import outputs, services, summaries
 from longshore.worker.batches import run_batches
-from longshore.worker.progress import Order, cells_of, parts
+from longshore.worker.progress import Order, Position, cells_of, parts
 from longshore.worker.records import Chunk, Target, Unreadable, run_records
 from longshore.worker.registry import Registry
 from longshore.worker.services import Service
@@ -56,7 +57,7 @@ def run_chunk(
     payload: bytes | msgspec.Raw,
     *,
     order: Order | None = None,
-    cells: memoryview | None = None,
+    position: Position | None = None,
     compute: Callable[[ChunkPayload], Compute] | None = None,
 ) -> bytes:
     """Compute a chunk and return the JSON of its `ChunkResult`.
@@ -65,7 +66,7 @@ def run_chunk(
         registry: what this process has loaded.
         payload: the JSON of a `ChunkPayload`.
         order: which records to leave out or to run apart; all at once unless given.
-        cells: where the position of the present record is written (see `progress.cells_of`).
+        position: where the present record is written down; nobody looks unless given.
         compute: returns what computes a record of a workbook.
 
     Raises:
@@ -83,9 +84,9 @@ def run_chunk(
         target = Target(compute(job), f"{job.service}[{job.version}]", whole=True)
         batch, declared = False, tuple(job.workbook.outputs) if job.workbook else None
     data = _read(job)
-    chunk = _chunk(job, data, cells_of() if cells is None else cells)
+    chunk = _chunk(job, data, position or Position(cells_of()))
     todo = _todo(chunk, order or Order())
-    with catching_warnings(chunk.troubles, chunk.cells):
+    with catching_warnings(chunk.troubles, chunk.position.cells):
         (run_batches if batch else run_records)(target, chunk, todo)
     return _result(job, data, chunk, declared, began_s)
 
@@ -123,33 +124,41 @@ def _read_record(raw: msgspec.Raw) -> Any:
         return Unreadable(f"The record cannot be read: {error}.")
 
 
-def _chunk(job: ChunkPayload, data: _Data, cells: memoryview) -> Chunk:
+def _chunk(job: ChunkPayload, data: _Data, position: Position) -> Chunk:
     header, records = None, data.inputs
     if job.columnar:
         header, records = (data.inputs[0] if data.inputs else []), data.inputs[1:]
         if type(header) is not list or not all(type(name) is str for name in header):
             raise Reject("The first row of the chunk must be the names of the inputs.")
-    chunk = Chunk(
+    parameters = data.parameters or {}
+    return Chunk(
         records=records,
         header=header,
-        parameters=data.parameters or {},
-        troubles=Troubles(lambda index: _name(job, chunk, index)),
-        cells=cells,
+        parameters=parameters,
+        # Not of the chunk itself: a circle of references would keep all of its records alive
+        # until the garbage collector comes by.
+        troubles=Troubles(partial(_name, job, records, header, parameters)),
+        position=position,
         outputs=[None] * len(records),
     )
-    return chunk
 
 
-def _name(job: ChunkPayload, chunk: Chunk, index: int) -> str:
+def _name(
+    job: ChunkPayload,
+    records: list[Any],
+    header: list[str] | None,
+    parameters: dict[str, Any],
+    index: int,
+) -> str:
     """Return what a person knows a record by, where the pipeline says which inputs that are."""
-    if not job.unique_record_key or index >= len(chunk.records):
+    if not job.unique_record_key or index >= len(records):
         return ""
-    record: Any = chunk.records[index]
-    if chunk.header is not None and type(record) is list:
-        record = dict(zip(chunk.header, record, strict=False))
+    record: Any = records[index]
+    if header is not None and type(record) is list:
+        record = dict(zip(header, record, strict=False))
     if type(record) is not dict:
         return f"record {index}"
-    known = {**chunk.parameters, **record}
+    known = {**parameters, **record}
     return ", ".join(
         f"{name}={_shown(known.get(name))}" for name in job.unique_record_key if name in known
     )

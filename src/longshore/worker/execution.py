@@ -19,6 +19,7 @@ from longshore.worker.apps import run_app
 from longshore.worker.buckets import run_function
 from longshore.worker.channel import Finished, LocalFile, Run
 from longshore.worker.chunks import Compute, run_chunk
+from longshore.worker.progress import Position
 from longshore.worker.registry import Registry
 from longshore.worker.texts import attempt_error
 
@@ -36,20 +37,20 @@ class Product:
 Note = Callable[[str], None]
 """Writes a line of the worker's own into the log of the running work."""
 
-Runner = Callable[[Registry, Run, Note, memoryview | None], Product]
+Runner = Callable[[Registry, Run, Note, Position | None], Product]
 
 
-def _run_app(registry: Registry, run: Run, note: Note, _cells: memoryview | None) -> Product:
+def _run_app(registry: Registry, run: Run, note: Note, _position: Position | None) -> Product:
     result, pdf = run_app(registry, run, note)
     return Product(result, pdf)
 
 
-def _run_function(registry: Registry, run: Run, note: Note, _cells: memoryview | None) -> Product:
+def _run_function(registry: Registry, run: Run, note: Note, _position: Position | None) -> Product:
     result, files = run_function(registry, run, note)
     return Product(result, files=files)
 
 
-def _run_chunk(registry: Registry, run: Run, _note: Note, cells: memoryview | None) -> Product:
+def _run_chunk(registry: Registry, run: Run, _note: Note, position: Position | None) -> Product:
     def compute(payload: ChunkPayload) -> Compute:
         assert payload.workbook is not None
         # Loaded only here: most processes never see a workbook.
@@ -59,7 +60,7 @@ def _run_chunk(registry: Registry, run: Run, _note: Note, cells: memoryview | No
         return cast("Compute", made)
 
     return Product(
-        run_chunk(registry, run.payload, order=run.order, cells=cells, compute=compute),
+        run_chunk(registry, run.payload, order=run.order, position=position, compute=compute),
         size_bytes_max=CHUNK_RESULT_BYTES,
     )
 
@@ -78,14 +79,14 @@ def execute(
     note: Note,
     *,
     memory_limit_bytes: int = 0,
-    cells: memoryview | None = None,
+    position: Position | None = None,
 ) -> Finished:
     """Run the user's function on one work; whatever it raises becomes the attempt's error.
 
-    The position of the record that is computed is written to `cells`, for works that have records.
+    Works that have records write down in `position` which one is computed.
     """
     try:
-        product = _runner(run.surface)(registry, run, note, cells)
+        product = _runner(run.surface)(registry, run, note, position)
         _check_size(product)
     except RetryLater as error:
         return _ended(run, Outcome.FAILURE, attempt_error(error), retry_delay_s=_delay_s(error))

@@ -24,7 +24,7 @@ from longshore.worker.channel import (
 )
 from longshore.worker.child_process import Exit, SupervisedProcess
 from longshore.worker.poison import SharedCells, Suspects, Watch
-from longshore.worker.progress import NONE
+from longshore.worker.progress import NONE, OUT_OF_MEMORY_STATUS
 from longshore.worker.slots import (
     Attempt,
     OnLoaded,
@@ -177,6 +177,9 @@ class ProcessSlot:
             finished = await self._finished
             if finished is not None:
                 child.drain_output()
+                if finished.error is not None and finished.error.type == MemoryError.__name__:
+                    # What filled the memory may still be there, and the next work is innocent.
+                    await child.stop(0)
                 return finished
             return await self._unfinished(run, attempt, child, sending)
         finally:
@@ -254,6 +257,13 @@ class ProcessSlot:
                 message=f"Stopped at the time limit of {run.record_timeout_s:g} s for a record.",
             )
         used = memory.describe(self._begin.memory_limit_bytes, end.peak_rss_bytes)
+        if end.code == OUT_OF_MEMORY_STATUS:
+            return RecordError(
+                error_category=Category.EXECUTION,
+                error_type="MemoryError",
+                additional_details=clean_tail(tail, MESSAGE_CHARACTERS),
+                message=f"Out of memory at this record ({used}).",
+            )
         return RecordError(
             error_category=Category.PROCESS_ENDED,
             error_type="ProcessEnded",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from array import array
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -15,6 +16,23 @@ NONE: Final = -1
 _CELLS: Final = 2
 SIZE_BYTES: Final = mmap.PAGESIZE
 """What a process shares with its worker for this."""
+
+
+OUT_OF_MEMORY_STATUS: Final = 112
+"""With this a process ends that has run out of memory at a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a chunk says which record it is at.
+
+    Attributes:
+        cells: see `cells_of`.
+        shared: whether another process looks at them, so that this one may end at a record.
+    """
+
+    cells: memoryview
+    shared: bool = False
 
 
 class Order(msgspec.Struct, frozen=True, array_like=True):

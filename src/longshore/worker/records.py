@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import os
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from longshore.errors import InvalidRequest, Reject, RetryLater
 from longshore.worker.outputs import Output, as_output
-from longshore.worker.progress import NONE
+from longshore.worker.progress import NONE, OUT_OF_MEMORY_STATUS, Position
 from longshore.worker.texts import own_frames
 from longshore.worker.troubles import Category, RecordError, RecordTimeLimit, Troubles
 
@@ -51,7 +53,7 @@ class Chunk:
     Attributes:
         records: objects, or with a `header` rows.
         parameters: inputs that all records have in common; a record's own come first.
-        cells: where the present position is written (see `longshore.worker.progress`).
+        position: where the present record is written down (see `longshore.worker.progress`).
         outputs: null for those that failed or were not computed yet.
         slow_ms: times that are long enough to be told.
     """
@@ -60,7 +62,7 @@ class Chunk:
     header: list[str] | None
     parameters: dict[str, Any]
     troubles: Troubles
-    cells: memoryview
+    position: Position
     outputs: list[Output | None]
     slow_ms: dict[int, int] = field(default_factory=dict)
 
@@ -107,7 +109,7 @@ def run_records(target: Target, chunk: Chunk, parts: Sequence[tuple[int, int]]) 
     runner = _Runner(target, chunk)
     for start, stop in parts:
         runner.run(start, stop)
-    chunk.cells[0] = NONE
+    chunk.position.cells[0] = NONE
 
 
 class _Runner:
@@ -119,7 +121,7 @@ class _Runner:
 
     def run(self, start: int, stop: int) -> None:
         chunk, call = self._chunk, self._call
-        records, outputs, cells = chunk.records, chunk.outputs, chunk.cells
+        records, outputs, cells = chunk.records, chunk.outputs, chunk.position.cells
         clock = time.perf_counter
         began_s = clock()
         # The whole overhead of a record is in these lines.
@@ -128,6 +130,9 @@ class _Runner:
             try:
                 output = call(records[index])
                 outputs[index] = output if type(output) is dict else as_output(output)
+            except MemoryError as error:
+                leave_if_shared(chunk.position)
+                call = self._failed(index, error)
             except RetryLater:
                 raise
             # Whatever a record raises is its error, KeyboardInterrupt included.
@@ -152,40 +157,26 @@ class _Runner:
                 chunk.troubles.fail(index, missing_error(self._target.label, missing, extra))
                 return self._call
             if extra:
-                self._note(index, extra)
+                _note(self._target, self._chunk, self._told, index, extra)
                 return self._without_extra(index)
         chunk.troubles.fail_by(index, error, category_of(error))
         return self._call
 
     def _without_extra(self, index: int) -> Call:
         """Compute a record that has more than the function takes, and the next ones so too."""
-        self._call = self._fitting
+        self._call = partial(_fitting, self._target, self._chunk, self._told)
         try:
             self._chunk.outputs[index] = as_output(self._call(self._chunk.records[index]))
+        except MemoryError as error:
+            leave_if_shared(self._chunk.position)
+            self._chunk.troubles.fail_by(index, error, category_of(error))
         except RetryLater:
             raise
         except BaseException as error:  # noqa: BLE001 - as above
-            release(error)
             # The first call, which took too much, is nobody's concern.
             error.__context__ = None
             self._chunk.troubles.fail_by(index, error, category_of(error))
         return self._call
-
-    def _fitting(self, record: Any) -> Any:
-        index = self._chunk.cells[0]
-        given = self._chunk.fields(index)
-        accepts = self._target.accepts
-        assert accepts is not None
-        fitting = {name: value for name, value in given.items() if name in accepts}
-        if len(fitting) < len(given):
-            self._note(index, [name for name in given if name not in accepts])
-        return self._target.function(**fitting)
-
-    def _note(self, index: int, extra: Sequence[str]) -> None:
-        new = [name for name in extra if name not in self._told]
-        self._told.update(new)
-        if new:
-            self._chunk.troubles.warn(index, not_taken(self._target, new))
 
     def _by_object(self) -> Call:
         function, parameters = self._target.function, self._chunk.parameters
@@ -206,6 +197,35 @@ class _Runner:
         if parameters:
             return lambda row: function(**{**parameters, **dict(zip(header, row, strict=True))})
         return lambda row: function(**dict(zip(header, row, strict=True)))
+
+
+def _fitting(target: Target, chunk: Chunk, told: set[str], _record: Any) -> Any:
+    """Call a function with what it takes of a record."""
+    index = chunk.position.cells[0]
+    given = chunk.fields(index)
+    accepts = target.accepts
+    assert accepts is not None
+    fitting = {name: value for name, value in given.items() if name in accepts}
+    if len(fitting) < len(given):
+        _note(target, chunk, told, index, [name for name in given if name not in accepts])
+    return target.function(**fitting)
+
+
+def _note(target: Target, chunk: Chunk, told: set[str], index: int, extra: Sequence[str]) -> None:
+    new = [name for name in extra if name not in told]
+    told.update(new)
+    if new:
+        chunk.troubles.warn(index, not_taken(target, new))
+
+
+def leave_if_shared(position: Position) -> None:
+    """End a process that is out of memory, where another one goes on at this record.
+
+    What fills the memory may be of other records, so that this one has a right to an empty process.
+    Python itself can hang when there is no memory at all; so nothing is done before.
+    """
+    if position.shared:
+        os._exit(OUT_OF_MEMORY_STATUS)
 
 
 def release(error: BaseException) -> None:

@@ -27,7 +27,7 @@ from longshore.worker.execution import execute
 from longshore.worker.loading import load
 from longshore.worker.output import AttemptOutput
 from longshore.worker.poison import Watch
-from longshore.worker.progress import cells_of
+from longshore.worker.progress import Position, cells_of
 from longshore.worker.registry import Registry
 from longshore.worker.slots import Attempt, OnLoaded, SetUpFailed, Stop, first_of, stopped
 from longshore.worker.texts import attempt_error, clean_line
@@ -178,7 +178,7 @@ def _work(registry: Registry, jobs: queue.SimpleQueue[_Job | None]) -> None:
 def _execute(registry: Registry, job: _Job, note: Callable[[str], None]) -> Finished:
     try:
         job.begin()
-        finished = execute(registry, job.run, note, cells=job.cells)
+        finished = execute(registry, job.run, note, position=Position(job.cells))
         job.end()
     except RecordTimeLimit as error:
         # It came between two records, or after the last one.
