@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from longshore.errors import Conflict, InvalidRequest, ServerUnreachable
-from longshore.sdk import RecordFailed, RecordWarning
+from longshore.sdk import AsyncClient, RecordFailed, RecordWarning
 from tests.unit.pipelines_server import FakePipelines
 from tests.unit.pipelines_support import feed, mapper, values, with_a_bad_one
 from tests.unit.sdk_support import COLOURS, gather
@@ -175,7 +176,7 @@ async def test_leaving_early_cancels(colour: Any) -> None:
         else:
             next(outputs)
     assert server.status == "cancelled"
-    assert not [one for one in threading.enumerate() if one.name == "longshore-push"]
+    assert not [one for one in threading.enumerate() if one.name.startswith("longshore-")]
 
 
 async def test_a_full_buffer_is_waited_out(colour: Any) -> None:
@@ -267,3 +268,45 @@ async def test_a_server_that_is_away_for_good_is_told(
     async with mapper(colour, server, retries=0) as pipeline:
         with pytest.raises(ServerUnreachable):
             await gather(pipeline.map(values(10)))
+
+
+async def test_an_async_iterable_is_for_the_async_client(colour: Any) -> None:
+    async def source() -> AsyncIterator[dict[str, Any]]:
+        for record in values(200):
+            await asyncio.sleep(0)
+            yield record
+
+    async with mapper(colour, FakePipelines()) as pipeline:
+        if colour is AsyncClient:
+            outputs = await gather(pipeline.map(source(), chunk_size=10))
+            assert outputs == [{"double": value * 2} for value in range(200)]
+        else:
+            with pytest.raises(InvalidRequest, match="need AsyncClient"):
+                await gather(pipeline.map(source()))
+
+
+async def test_outputs_come_while_the_input_waits(colour: Any) -> None:
+    """The second record is there only once the output of the first was seen."""
+    seen = threading.Event()
+
+    def source() -> Iterator[dict[str, Any]]:
+        yield {"value": 1}
+        assert seen.wait(20)
+        yield {"value": 2}
+
+    async def awaited() -> AsyncIterator[dict[str, Any]]:
+        yield {"value": 1}
+        await asyncio.to_thread(seen.wait, 20)
+        yield {"value": 2}
+
+    async with mapper(colour, FakePipelines()) as pipeline:
+        found = []
+        if colour is AsyncClient:
+            async for output in pipeline.map(awaited(), chunk_size=1):
+                found.append(output)
+                seen.set()
+        else:
+            for output in pipeline.map(source(), chunk_size=1):
+                found.append(output)
+                seen.set()
+    assert found == [{"double": 2}, {"double": 4}]

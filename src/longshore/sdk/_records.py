@@ -124,7 +124,12 @@ def take(items: Any, count: int, linger_s: float) -> list[Any]:
     """Take up to so many items, fewer where they come slowly; none at the end.
 
     The first one is waited for as long as it takes; then more are taken for about `linger_s`.
+
+    Raises:
+        InvalidRequest: they are to be awaited.
     """
+    if hasattr(items, "__anext__"):
+        raise InvalidRequest("Records from an async iterable need AsyncClient.")
     taken = list(islice(items, 1))
     until = time.monotonic() + linger_s
     while taken and len(taken) < count:

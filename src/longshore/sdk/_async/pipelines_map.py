@@ -13,6 +13,7 @@ import msgspec
 from longshore.errors import InvalidRequest, LongshoreError, NotFound
 from longshore.sdk import _chunking, _journal
 from longshore.sdk._async.pipelines import AsyncPipelines
+from longshore.sdk._async.pipelines_cutter import AsyncCutter
 from longshore.sdk._async.pipelines_flow import AsyncFlow
 from longshore.sdk._async.transport import AsyncTransport
 from longshore.sdk._calls import Call, segment
@@ -289,15 +290,16 @@ class AsyncMapper:
         if megabytes is not None:
             # Several pushes fit into the buffer, so that it never runs empty.
             push_bytes = max(1, min(push_bytes, int(megabytes * 1_000_000 / 4)))
-        flow = AsyncFlow(
-            self._transport,
-            f"{await self._pipelines.root()}/{segment(pipeline_id)}",
+        sizer = Sizer(options.get("chunk_size"))
+        cutter = AsyncCutter(
             source,
-            Sizer(options.get("chunk_size")),
+            sizer,
             parameters=options.get("parameters"),
             in_flight=options.get("in_flight", _IN_FLIGHT),
-            push_bytes=push_bytes,
+            largest_bytes=min(_chunking.SPLIT_BYTES, push_bytes),
         )
+        path = f"{await self._pipelines.root()}/{segment(pipeline_id)}"
+        flow = AsyncFlow(self._transport, path, cutter, sizer, push_bytes)
         self._going.append(flow)
         return flow
 

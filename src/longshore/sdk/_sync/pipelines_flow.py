@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import httpx
 
@@ -14,19 +13,18 @@ from longshore import ids
 from longshore.errors import (
     BufferFull,
     Conflict,
-    InvalidRequest,
     ServerUnreachable,
     Unavailable,
 )
-from longshore.sdk import _chunking, _pipelines
+from longshore.sdk import _chunking
 from longshore.sdk._arrivals import Arrival, Arrived, Cut, push_of, read_answer
 from longshore.sdk._background import Background
 from longshore.sdk._calls import Call, Query
-from longshore.sdk._chunking import Sizer, Tally
+from longshore.sdk._chunking import Sizer
 from longshore.sdk._deliveries import Deliveries
-from longshore.sdk._journal import Planned, Step
-from longshore.sdk._records import Source, take
+from longshore.sdk._journal import Planned
 from longshore.sdk._sync.pipelines import DELIVERY
+from longshore.sdk._sync.pipelines_cutter import Cutter
 from longshore.sdk._sync.transport import Transport
 from longshore.sdk._waiting import sleep
 
@@ -35,16 +33,15 @@ OUTAGE_S: Final = 300.0
 _LONGEST_PAUSE_S: Final = 5.0
 _FIRST_PAUSE_S: Final = 0.002
 _LONGEST_IDLE_S: Final = 0.05
-_ROOM_PAUSE_S: Final = 0.004
+_QUEUE_PAUSE_S: Final = 0.002
 _FULL_PAUSE_S: Final = 1.0
 _NEVER_S: Final = 3_600.0
 _KEEP_ALIVE_S: Final = 300.0
-_LINGER_S: Final = 0.1
+_LINGER_S: Final = 0.02
 _PULL_WAIT_S: Final = 2.0
 _PULL_CHUNKS: Final = 1_000
 _PULL_BYTES: Final = 4_000_000
 _STUCK_S: Final = 2.0
-_SKIPPED_AT_ONCE: Final = 10_000
 
 
 class Flow:
@@ -60,11 +57,8 @@ class Flow:
         self,
         transport: Transport,
         path: str,
-        source: Source,
+        cutter: Cutter,
         sizer: Sizer,
-        *,
-        parameters: Mapping[str, Any] | None,
-        in_flight: int,
         push_bytes: int,
     ) -> None:
         """Prepare; nothing is taken and nothing sent before `recover` or `arrivals`.
@@ -72,32 +66,25 @@ class Flow:
         Args:
             transport: the connection.
             path: of the pipeline.
-            source: where the records come from.
-            sizer: says how many records go into a chunk.
-            parameters: inputs that all records have in common.
-            in_flight: most records on their way.
+            cutter: gives the chunks.
+            sizer: is told what is known of those that came back.
             push_bytes: most bytes of a push, unless a single chunk has more.
         """
         self._transport = transport
         self._path = path
-        self._source = source
+        self._cutter = cutter
         self._sizer = sizer
-        self._in_flight = in_flight
         self._push_bytes_max = push_bytes
         self._push_bytes = min(push_bytes, _chunking.FIRST_PUSH_BYTES)
-        self._tail = b',"parameters":' + _pipelines.encode(parameters or {}) + b',"summary":null}'
-        self._next = 0
         self._outstanding: dict[str, Cut] = {}
-        self._spare: list[Cut] = []
         self._body: bytes | None = None
         self._request = ""
-        self._pushed, self._given = Tally(), Tally()
         self._pushed_at = time.monotonic()
+        self._lingers_until: float | None = None
         self._ended = False
         self._closing = False
         self._over = False
-        self._source_failure: BaseException | None = None
-        self._failure: BaseException | None = None
+        self._failure: Exception | None = None
         self._background = Background(self._push_some, "longshore-push")
         self.deliveries: Final = Deliveries()
         self.compute_ms = 0.0
@@ -117,15 +104,7 @@ class Flow:
         """
         delivered = 0
         for planned in plan:
-            if planned.step is Step.SKIP:
-                self._skip(planned.records)
-                continue
-            for cut in self._cut_again(planned):
-                if planned.step is Step.PUSH:
-                    self._spare.append(cut)
-                    continue
-                self._outstanding[cut.id] = cut
-                self._pushed.add(cut.records, len(cut.data))
+            self._outstanding.update({cut.id: cut for cut in self._cutter.again(planned)})
             delivered += planned.delivered
         found: list[Arrival] = []
         while len(found) < delivered:
@@ -150,6 +129,7 @@ class Flow:
             LongshoreError: the server refuses, or is away for too long.
             Exception: what the source raises, after what came before it was given.
         """
+        self._cutter.start()
         self._background.start(0.0)
         if early:
             yield list(early)
@@ -168,12 +148,12 @@ class Flow:
                 # Nothing was pushed yet, or the push is still on its way.
                 sleep(pause_s)
                 pause_s = min(pause_s * 1.5, _LONGEST_IDLE_S)
-        if self._source_failure is not None:
-            raise self._source_failure
+        if self._cutter.failure is not None:
+            raise self._cutter.failure
 
     def given(self, arrival: Arrival) -> None:
         """Note that the caller has no more use for a chunk, which makes room for another."""
-        self._given.add(arrival.cut.records, len(arrival.cut.data))
+        self._cutter.give_back(arrival.cut)
         self.position = max(self.position, arrival.cut.position)
 
     def confirm(self) -> None:
@@ -187,7 +167,7 @@ class Flow:
         """End the pushing; the pipeline stays as it is."""
         self._closing = True
         self._background.stop(_STUCK_S)
-        self._source.close()
+        self._cutter.stop()
 
     def end(self, word: str) -> None:
         """Stop, and close or cancel the pipeline; it is only done once."""
@@ -268,12 +248,9 @@ class Flow:
         if self._closing or self._ended:
             return _NEVER_S
         if self._body is None:
-            if not self._room(Tally()):
-                return self._keep_alive()
-            self._gather()
+            pause_s = self._gather()
             if self._body is None:
-                self._ended = True
-                return _NEVER_S
+                return pause_s
         call = Call(
             "POST",
             f"{self._path}/chunks",
@@ -291,105 +268,29 @@ class Flow:
         self._push_bytes = min(self._push_bytes * 2, self._push_bytes_max)
         return 0.0
 
-    def _keep_alive(self) -> float:
-        """Push nothing, now and then, while the caller takes its time: idle pipelines close."""
-        if time.monotonic() - self._pushed_at > _KEEP_ALIVE_S:
-            self._body, self._request = b'{"chunks":[]}', ids.new("rq")
-        return _ROOM_PAUSE_S
-
-    def _gather(self) -> None:
-        """Cut chunks for one push, and put its body together."""
-        cuts: list[Cut] = []
-        tally = Tally()
-        until = time.monotonic() + _LINGER_S
-        while self._room(tally) and tally.size_bytes < self._push_bytes:
-            cut = self._cut()
-            if cut is None:
-                break
-            if cuts and tally.size_bytes + len(cut.data) > self._push_bytes_max:
-                self._spare.insert(0, cut)
-                break
-            cuts.append(cut)
-            tally.add(cut.records, len(cut.data))
-            if time.monotonic() > until:
-                break
-        if cuts:
-            self._put_together(cuts)
-
-    def _put_together(self, cuts: Sequence[Cut]) -> None:
-        for cut in cuts:
-            # Known before they are sent: results may be here before the answer.
-            self._outstanding[cut.id] = cut
-            self._pushed.add(cut.records, len(cut.data))
+    def _gather(self) -> float:
+        """Put a push together from the chunks that wait, if it is time; else return a pause."""
+        # Asked first: what comes after the last chunk would be missed.
+        ended = self._cutter.ended
+        queue = self._cutter.queue
+        now = time.monotonic()
+        if not queue:
+            self._ended = ended
+            if now - self._pushed_at > _KEEP_ALIVE_S:
+                # The caller takes its time, or the source does: idle pipelines close.
+                self._body, self._request = b'{"chunks":[]}', ids.new("rq")
+            return _QUEUE_PAUSE_S
+        self._lingers_until = self._lingers_until or now + _LINGER_S
+        waiting_bytes = sum(len(cut.data) for cut in list(queue))
+        if waiting_bytes < self._push_bytes and now < self._lingers_until and not ended:
+            return _QUEUE_PAUSE_S
+        self._lingers_until = None
+        cuts = [queue.popleft()]
+        size_bytes = len(cuts[0].data)
+        while queue and size_bytes + len(queue[0].data) <= self._push_bytes:
+            cuts.append(queue.popleft())
+            size_bytes += len(cuts[-1].data)
+        # Known before they are sent: results may be here before the answer.
+        self._outstanding.update({cut.id: cut for cut in cuts})
         self._body, self._request = push_of(cuts), ids.new("rq")
-
-    def _room(self, more: Tally) -> bool:
-        pushed, given = self._pushed, self._given
-        size_bytes = pushed.size_bytes - given.size_bytes + more.size_bytes
-        return (
-            pushed.records - given.records + more.records < self._in_flight
-            and pushed.chunks - given.chunks + more.chunks < self._sizer.chunks_ahead
-            and size_bytes * self._sizer.expansion < _chunking.BYTES_AHEAD
-        )
-
-    def _cut(self) -> Cut | None:
-        """Return the next chunk; None at the end of the source, or where it failed."""
-        if not self._spare and self._source_failure is None:
-            try:
-                self._spare = self._take()
-            except Exception as error:  # noqa: BLE001 - raised when what came before is given
-                self._source_failure = error
-        return self._spare.pop(0) if self._spare else None
-
-    def _take(self) -> list[Cut]:
-        wanted = min(self._sizer.records, self._in_flight)
-        items: list[Any] = []
-        while taken := take(self._source.items, wanted - len(items), _LINGER_S):
-            admitted = self._source.admit(taken)
-            items += admitted
-            # A row of names is made up for by the next record.
-            if len(admitted) == len(taken):
-                break
-        return self._cuts(items) if items else []
-
-    def _cuts(self, items: list[Any]) -> list[Cut]:
-        """Return records as a chunk, or as several where they are too large for one."""
-        data = b'{"inputs":' + self._source.pack(items) + self._tail
-        largest = min(_chunking.SPLIT_BYTES, self._push_bytes_max)
-        if len(data) > largest and len(items) > 1:
-            middle = len(items) // 2
-            return [*self._cuts(items[:middle]), *self._cuts(items[middle:])]
-        cut = Cut(self._next, len(items), data, self._source.position)
-        self._next = cut.end
-        return [cut]
-
-    def _cut_again(self, planned: Planned) -> list[Cut]:
-        items = self._take_exactly(planned.records)
-        if planned.step is Step.PUSH:
-            return self._cuts(items)
-        data = b'{"inputs":' + self._source.pack(items) + self._tail
-        if hashlib.sha256(data).hexdigest() != planned.digest:
-            raise InvalidRequest(
-                f"The records from {self._next} on are not those that were pushed before, so the "
-                "run cannot be resumed. Restore the input, or begin anew."
-            )
-        cut = Cut(self._next, planned.records, data, self._source.position)
-        self._next = cut.end
-        return [cut]
-
-    def _skip(self, records: int) -> None:
-        end = self._next + records
-        while self._next < end:
-            self._next += len(self._take_exactly(min(end - self._next, _SKIPPED_AT_ONCE)))
-
-    def _take_exactly(self, records: int) -> list[Any]:
-        items: list[Any] = []
-        while len(items) < records:
-            taken = take(self._source.items, records - len(items), _NEVER_S)
-            if not taken:
-                raise InvalidRequest(
-                    f"The input ends at record {self._next + len(items)}, and the run that is to "
-                    f"be resumed had {self._next + records}. Restore the input, or begin anew."
-                )
-            items += self._source.admit(taken)
-        return items
+        return 0.0

@@ -22,6 +22,7 @@ from longshore.sdk._progress import Meter
 from longshore.sdk._records import Records, Source, open_source
 from longshore.sdk._sources import FilePath
 from longshore.sdk._sync.pipelines import Pipelines
+from longshore.sdk._sync.pipelines_cutter import Cutter
 from longshore.sdk._sync.pipelines_flow import Flow
 from longshore.sdk._sync.transport import Transport
 from longshore.sdk._targets import Target, layout_of
@@ -289,15 +290,16 @@ class Mapper:
         if megabytes is not None:
             # Several pushes fit into the buffer, so that it never runs empty.
             push_bytes = max(1, min(push_bytes, int(megabytes * 1_000_000 / 4)))
-        flow = Flow(
-            self._transport,
-            f"{self._pipelines.root()}/{segment(pipeline_id)}",
+        sizer = Sizer(options.get("chunk_size"))
+        cutter = Cutter(
             source,
-            Sizer(options.get("chunk_size")),
+            sizer,
             parameters=options.get("parameters"),
             in_flight=options.get("in_flight", _IN_FLIGHT),
-            push_bytes=push_bytes,
+            largest_bytes=min(_chunking.SPLIT_BYTES, push_bytes),
         )
+        path = f"{self._pipelines.root()}/{segment(pipeline_id)}"
+        flow = Flow(self._transport, path, cutter, sizer, push_bytes)
         self._going.append(flow)
         return flow
 
