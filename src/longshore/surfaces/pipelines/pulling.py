@@ -381,7 +381,7 @@ def _result(chunk_id: str, body: str) -> bytes:
 
 
 def _repeated(value: bytes, count: int) -> msgspec.Raw:
-    return msgspec.Raw(b"[" + b",".join([value] * count) + b"]")
+    return msgspec.Raw(b"[" + ((value + b",") * count)[:-1] + b"]")
 
 
 def _or(raw: msgspec.Raw, otherwise: msgspec.Raw) -> msgspec.Raw:
