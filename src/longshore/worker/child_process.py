@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import sys
@@ -17,7 +18,9 @@ from longshore.worker.supervision import Exit, OnOutput, OwnedProcess, Pump
 
 __all__ = ["Exit", "SupervisedProcess"]
 
-# A pipe takes this much without blocking while its reader is idle.
+# A pipe is asked to hold this much, so that chunks of records go through without waiting.
+_PIPE_BYTES = 1 << 20
+# A pipe of any size takes this much without blocking while its reader is idle.
 _SMALL_FRAME_BYTES = 1 << 15
 
 
@@ -44,6 +47,9 @@ class SupervisedProcess(OwnedProcess):
         """
         command_read, self._command = os.pipe()
         event_read, event_write = os.pipe()
+        # While the reader is idle a pipe takes half of what it holds, whatever the pages look like.
+        self._small_bytes = max(_widened(self._command) // 2, _SMALL_FRAME_BYTES)
+        _widened(event_write)
         self._decoder: Decoder[Any] = Decoder(receives)
         self._on_message = on_message
         self._sending = asyncio.Lock()
@@ -66,7 +72,7 @@ class SupervisedProcess(OwnedProcess):
     def send_now(self, message: msgspec.Struct) -> bool:
         """Send a small message to a process that reads; False when it has to be sent by `send`."""
         frame = encode(message)
-        if len(frame) > _SMALL_FRAME_BYTES or self._sending.locked():
+        if len(frame) > self._small_bytes or self._sending.locked():
             return False
         self._write(frame)
         return True
@@ -75,7 +81,7 @@ class SupervisedProcess(OwnedProcess):
         """Send a message; one to a process that has ended is dropped, `exited` tells."""
         frame = encode(message)
         async with self._sending:
-            if len(frame) <= _SMALL_FRAME_BYTES:
+            if len(frame) <= self._small_bytes:
                 self._write(frame)
             else:
                 await asyncio.to_thread(self._write, frame)
@@ -111,3 +117,12 @@ class SupervisedProcess(OwnedProcess):
     async def _close_command(self) -> None:
         async with self._sending:
             os.close(self._command)
+
+
+def _widened(descriptor: int) -> int:
+    """Let a pipe hold more, where the system can and allows it; return what it holds, or 0."""
+    if not hasattr(fcntl, "F_SETPIPE_SZ"):
+        return 0
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from longshore.settings import child_environment
 from longshore.worker import memory
 
-_CHUNK_BYTES = 1 << 16
+_CHUNK_BYTES = 1 << 18
 _DRAIN_BYTES = 1 << 20
 
 OnBytes = Callable[[bytes], None]
