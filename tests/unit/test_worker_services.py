@@ -152,12 +152,8 @@ class TestRecords:
         result = run("tests/quote 1.2.0", [{"age": 30}, {"age": 5, "sum_insured": 10}])
         assert result["outputs"] == [{"premium": 30.0, "note": ""}, {"premium": 0.05, "note": ""}]
         assert (result["records"], result["failed"]) == (2, 0)
-        assert [result[key] for key in ("errors", "warnings", "process_time", "summary")] == [
-            None,
-            None,
-            None,
-            None,
-        ]
+        # A busy machine may take a millisecond for a record, which is then told.
+        assert [result[key] for key in ("errors", "warnings", "summary")] == [None] * 3
         assert result["compute_ms"] > 0
 
     @pytest.mark.parametrize(
