@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -255,19 +256,19 @@ async def test_a_cluster_that_goes_away_has_its_works_handed_back_and_is_connect
     assert not rig.groups
 
 
-class RecordingExecutor(Executor):
-    """Runs at once what is submitted, and keeps it."""
+class RecordingExecutor(ProcessPoolExecutor):
+    """Keeps what is submitted to a process of its own, and what comes back."""
 
     def __init__(self) -> None:
+        super().__init__(1, multiprocessing.get_context("spawn"))
         self.calls: list[tuple[Any, tuple[Any, ...]]] = []
         self.results: list[Any] = []
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         assert not kwargs
         self.calls.append((fn, args))
-        future: Future[Any] = Future()
-        future.set_result(fn(*args))
-        self.results.append(future.result())
+        future = super().submit(fn, *args)
+        self.results.append(future.result(DEADLINE_S))
         return future
 
 
@@ -285,7 +286,7 @@ class RecordingEngine:
         return True
 
     def close(self) -> None:
-        """Nothing is connected."""
+        self.executor.shutdown()
 
 
 def test_names_of_modules_and_json_are_all_that_goes_to_an_engine_and_comes_back() -> None:
@@ -317,7 +318,9 @@ def test_names_of_modules_and_json_are_all_that_goes_to_an_engine_and_comes_back
     said = [receiver.receive() for _ in range(3)]
     assert isinstance(said[2], Answered)
     finished = msgspec.json.decode(said[2].finished, type=Finished)
+    assert finished.outcome is Outcome.SUCCESS, finished.error
     result = msgspec.json.decode(finished.result, type=ChunkResult)
     assert msgspec.json.decode(result.outputs)[0]["doubled"] == 42
+    engine.close()
     os.close(read)
     os.close(write)

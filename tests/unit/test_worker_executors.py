@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures import CancelledError, wait
+import threading
+from collections.abc import Generator, Iterator
+from concurrent.futures import CancelledError, Executor, wait
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from longshore.errors import ConfigurationError
 from longshore.worker.executors import (
+    DaskEngine,
+    DaskExecutor,
     Engine,
     EngineName,
     Fate,
@@ -98,10 +103,13 @@ def test_a_cancelled_function_is_cancelled_at_once(engine: Engine, tmp_path: Pat
         assert alive(pid)
 
 
-def test_an_executor_that_is_shut_down_takes_nothing_more(
-    engine: Engine, cluster: ClusterProcess
-) -> None:
-    executor = RayExecutor() if cluster.engine == "ray" else engine.executor
+def another_executor(engine: Engine) -> Executor:
+    """Return an executor that a test may shut down."""
+    return DaskExecutor(engine.client) if isinstance(engine, DaskEngine) else RayExecutor()
+
+
+def test_an_executor_that_is_shut_down_takes_nothing_more(engine: Engine) -> None:
+    executor = another_executor(engine)
     running = [executor.submit(subprocess.getoutput, "sleep 0.2; echo done") for _ in range(3)]
     executor.shutdown(wait=True)
     assert [future.result(0) for future in running] == ["done"] * 3
@@ -112,14 +120,44 @@ def test_an_executor_that_is_shut_down_takes_nothing_more(
 def test_what_waits_can_be_cancelled_when_the_executor_is_shut_down(
     engine: Engine, cluster: ClusterProcess
 ) -> None:
-    if cluster.engine == "dask":
-        pytest.skip("Dask's own executor is tested by Dask")
-    executor = RayExecutor()
-    running = [executor.submit(subprocess.getoutput, "sleep 30") for _ in range(4)]
+    executor = another_executor(engine)
+    # Dask does not stop what runs, so that the rest of these tests would wait for it.
+    lasting_s = 30 if cluster.engine == "ray" else 1
+    running = [executor.submit(subprocess.getoutput, f"sleep {lasting_s}") for _ in range(4)]
     executor.shutdown(wait=True, cancel_futures=True)
     assert not wait(running, 0).not_done
     assert all(future.cancelled() for future in running)
     assert engine.alive()
+
+
+def test_a_result_that_its_cluster_has_lost_is_still_the_result() -> None:
+    """Dask's own executor looks at the state of a task again after its result has come."""
+
+    class Lost:
+        """A task whose process dies as soon as its result has been fetched."""
+
+        status = "finished"
+
+        def __await__(self) -> Generator[None, None, bytes]:
+            self.status = "pending"
+            return b"result"
+            yield
+
+        def cancel(self) -> None:
+            raise AssertionError("nobody has cancelled it")
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    client = SimpleNamespace(
+        submit=lambda *_, **__: Lost(), loop=SimpleNamespace(asyncio_loop=loop)
+    )
+    try:
+        assert DaskExecutor(client).submit(bytes).result(DEADLINE_S) == b"result"
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 def test_nobody_at_the_address_is_unreachable(cluster: ClusterProcess) -> None:

@@ -9,6 +9,7 @@ Dask and Ray are imported when they are connected to; they are extras of the pac
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 import socket
@@ -16,6 +17,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future, wait
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final, Literal, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -117,82 +119,33 @@ def connect(engine: EngineName, address: str) -> Engine:
         ) from error
 
 
-class DaskEngine:
-    """A Dask cluster, by way of its scheduler."""
-
-    def __init__(self, address: str) -> None:
-        """Connect to the scheduler. Errors as for `connect`."""
-        dask = _library("dask")
-        self._distributed = distributed = _library("distributed")
-        # A chunk of records is larger than what Dask takes for an oversight.
-        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})
-        if not _answers(address):
-            raise Unreachable(f"no Dask scheduler answers at {address}")
-        try:
-            self._client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
-        except (OSError, TimeoutError) as error:
-            raise Unreachable(f"no Dask scheduler at {address}: {_brief(error)}") from error
-        # Two equal chunks are two works: nothing of one may stand in for the other.
-        self.executor: Executor = self._client.get_executor(pure=False)
-
-    def processors(self) -> int:
-        """Return the threads of all its workers."""
-        return sum(self._client.ncores().values())
-
-    def fate(self, error: BaseException) -> Fate:
-        """Return what an exception of a future means."""
-        if isinstance(error, self._distributed.KilledWorker):
-            return Fate.KILLED
-        # Dask cancels what it has lost: with its scheduler, or when somebody restarts the cluster.
-        if isinstance(error, (CancelledError, OSError)):
-            return Fate.LOST
-        return Fate.BROKEN
-
-    def alive(self) -> bool:
-        """Whether the connection to the scheduler stands."""
-        return bool(self._client.status == "running")
-
-    def close(self) -> None:
-        """Disconnect; the scheduler then drops what it has of ours."""
-        with contextlib.suppress(TimeoutError, OSError):
-            self._client.close(timeout=_PROBE_S)
-
-
-class RayExecutor(Executor):
-    """An executor whose functions are tasks of the Ray cluster that this process is connected to.
-
-    A task is never run again by Ray itself: the one who submits it hears that it was killed.
-    """
+class ClusterExecutor(Executor):
+    """An executor whose functions run on a cluster; each engine says how one is started."""
 
     def __init__(self) -> None:
         """Run nothing yet."""
-        self._ray = _library("ray")
-        self._remotes: dict[Callable[..., Any], Any] = {}
         self._pending: set[Future[Any]] = set()
         self._lock = threading.Lock()
         self._closed = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Submit a function; cancelling its future kills the process that runs it.
+        """Submit a function; cancelling its future stops it where the engine can.
 
         Raises:
-            RuntimeError: the executor is shut down, or Ray is disconnected.
+            RuntimeError: the executor is shut down, or the connection to the cluster is lost.
         """
-        # Ray would start a cluster of its own here for a task that has none.
-        if not self._ray.is_initialized():
-            raise RuntimeError("The connection to Ray is lost.")
         outer: Future[T] = Future()
         with self._lock:
             if self._closed:
                 raise RuntimeError("The executor is shut down; nothing can be submitted.")
             self._pending.add(outer)
         try:
-            reference = self._remote(fn).remote(*args, **kwargs)
+            inner, stop = self._start(fn, args, kwargs)
         except BaseException:
             self._forget(outer)
             raise
-        outer.add_done_callback(lambda future: self._end(future, reference))
-        reference.future().add_done_callback(lambda inner: _pass_on(inner, outer))
+        outer.add_done_callback(lambda future: self._end(future, stop))
+        inner.add_done_callback(lambda future: _pass_on(future, outer))
         return outer
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -206,16 +159,16 @@ class RayExecutor(Executor):
         if wait:
             _wait(pending)
 
-    def _remote(self, fn: Callable[..., Any]) -> Any:
-        if fn not in self._remotes:
-            self._remotes[fn] = self._ray.remote(fn).options(max_retries=0, name=fn.__qualname__)
-        return self._remotes[fn]
+    def _start(
+        self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Future[T], Callable[[], object]]:
+        """Have the engine run a function; return the engine's future, and what stops it."""
+        raise NotImplementedError
 
-    def _end(self, outer: Future[Any], reference: Any) -> None:
+    def _end(self, outer: Future[Any], stop: Callable[[], object]) -> None:
         self._forget(outer)
         if outer.cancelled():
-            # Nothing else stops a task that does not return; Ray starts another process.
-            self._ray.cancel(reference, force=True)
+            stop()
 
     def _forget(self, outer: Future[Any]) -> None:
         with self._lock:
@@ -228,11 +181,106 @@ _wait = wait  # `shutdown` has an argument of that name
 def _pass_on(inner: Future[Any], outer: Future[Any]) -> None:
     if not outer.set_running_or_notify_cancel():
         return
+    if inner.cancelled():
+        outer.set_exception(CancelledError())
+        return
     error = inner.exception()
     if error is None:
         outer.set_result(inner.result())
     else:
         outer.set_exception(error)
+
+
+class DaskExecutor(ClusterExecutor):
+    """An executor whose functions are tasks of a Dask client.
+
+    Dask's own executor looks at the state of a task after it has fetched its result. A process
+    that dies in between changes the state, and the result is then taken for an error.
+    """
+
+    def __init__(self, client: Any) -> None:
+        """Run nothing yet; `client` is a `distributed.Client`."""
+        super().__init__()
+        self._client = client
+
+    def _start(
+        self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Future[T], Callable[[], object]]:
+        # Two equal chunks are two works: nothing of one may stand in for the other.
+        task = self._client.submit(fn, *args, pure=False, **kwargs)
+        inner: Future[T] = asyncio.run_coroutine_threadsafe(
+            _result_of(task), self._client.loop.asyncio_loop
+        )
+        return inner, task.cancel
+
+
+async def _result_of(task: Any) -> Any:
+    return await task
+
+
+class RayExecutor(ClusterExecutor):
+    """An executor whose functions are tasks of the Ray cluster that this process is connected to.
+
+    A task is never run again by Ray itself: the one who submits it hears that it was killed.
+    """
+
+    def __init__(self) -> None:
+        """Run nothing yet."""
+        super().__init__()
+        self._ray = _library("ray")
+        self._remotes: dict[Callable[..., Any], Any] = {}
+
+    def _start(
+        self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Future[T], Callable[[], object]]:
+        # Ray would start a cluster of its own here for a task that has none.
+        if not self._ray.is_initialized():
+            raise RuntimeError("The connection to Ray is lost.")
+        if fn not in self._remotes:
+            self._remotes[fn] = self._ray.remote(fn).options(max_retries=0, name=fn.__qualname__)
+        reference = self._remotes[fn].remote(*args, **kwargs)
+        # Nothing else stops a task that does not return; Ray starts another process.
+        return reference.future(), partial(self._ray.cancel, reference, force=True)
+
+
+class DaskEngine:
+    """A Dask cluster, by way of its scheduler."""
+
+    def __init__(self, address: str) -> None:
+        """Connect to the scheduler. Errors as for `connect`."""
+        dask = _library("dask")
+        self._distributed = distributed = _library("distributed")
+        # A chunk of records is larger than what Dask takes for an oversight.
+        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})
+        if not _answers(address):
+            raise Unreachable(f"no Dask scheduler answers at {address}")
+        try:
+            self.client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
+        except (OSError, TimeoutError) as error:
+            raise Unreachable(f"no Dask scheduler at {address}: {_brief(error)}") from error
+        self.executor: Executor = DaskExecutor(self.client)
+
+    def processors(self) -> int:
+        """Return the threads of all its workers."""
+        return sum(self.client.ncores().values())
+
+    def fate(self, error: BaseException) -> Fate:
+        """Return what an exception of a future means."""
+        if isinstance(error, self._distributed.KilledWorker):
+            return Fate.KILLED
+        # Dask cancels what it has lost: with its scheduler, or when somebody restarts the cluster.
+        if isinstance(error, (CancelledError, OSError)):
+            return Fate.LOST
+        return Fate.BROKEN
+
+    def alive(self) -> bool:
+        """Whether the connection to the scheduler stands."""
+        return bool(self.client.status == "running")
+
+    def close(self) -> None:
+        """Disconnect; the scheduler then drops what it has of ours."""
+        with contextlib.suppress(TimeoutError, OSError):
+            self.client.close(timeout=_PROBE_S)
 
 
 class RayEngine:
