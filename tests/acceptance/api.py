@@ -229,12 +229,21 @@ class Holder(Patient):
     """A worker that speaks the worker's protocol from the test, one message at a time."""
 
     def __init__(
-        self, server: Server, *apps: str, buckets: Sequence[str] = (), name: str = "holder"
+        self,
+        server: Server,
+        *apps: str,
+        buckets: Sequence[str] = (),
+        services: Sequence[dict[str, Any]] = (),
+        workbooks: bool = False,
+        name: str = "holder",
+        key: str | None = None,
     ) -> None:
-        super().__init__(server.url, server.worker_key)
+        super().__init__(server.url, key or server.worker_key)
         self.name = name
-        self.apps = apps if apps or buckets else ("Echo",)
+        self.apps = apps if apps or buckets or services or workbooks else ("Echo",)
         self.buckets = buckets
+        self.services = services
+        self.workbooks = workbooks
         self.worker_id = ""
         self.queues: list[int] = []
         self.lease_s = 0.0
@@ -256,6 +265,8 @@ class Holder(Patient):
                 "slots": 8,
                 "apps": offers,
                 "buckets": [{"name": bucket} for bucket in self.buckets],
+                "services": list(self.services),
+                "workbooks": self.workbooks,
                 "incarnation": self._incarnation,
             },
         )

@@ -12,16 +12,68 @@ import httpx
 
 from tests.acceptance.harness import Server
 
-OPEN = frozenset(
-    {"/", "/healthz", "/readyz", "/docs", "/openapi.json", "/buckets/version", "/results/version"}
-)
+TOKEN = "/auth/realms/{tenant}/protocol/openid-connect/token"
+OPEN_POSTS = frozenset({TOKEN})
+"""What takes a body without a key; a form with a key in it is how a client gets its token."""
+OPEN = OPEN_POSTS | {
+    "/",
+    "/healthz",
+    "/readyz",
+    "/health",
+    "/docs",
+    "/openapi.json",
+    "/buckets/version",
+    "/results/version",
+}
 """What answers without a key; written down here once more, so that nobody opens a path unseen."""
 READING_POSTS = frozenset(
-    {"/buckets/view", "/buckets/count", "/results/view", "/results/view/count"}
+    {
+        "/buckets/view",
+        "/buckets/count",
+        "/results/view",
+        "/results/view/count",
+        "/{tenant}/api/v3/GetEngineDetailByVersionId/versionid/{version_id}",
+    }
 )
-"""What is asked by POST, since a query does not fit an address."""
-CHANGING_GETS = frozenset({"/buckets/audit/failed", "/buckets/audit/expired"})
+"""What only reads: a query does not fit an address, or the published protocol has it so."""
+CHANGING_GETS = frozenset(
+    {
+        "/buckets/audit/failed",
+        "/buckets/audit/expired",
+        "/{tenant}/api/v4/batch/{batch_id}/chunkresults",
+    }
+)
 """What is changed by GET, since the published protocol has it so."""
+KINDS = {
+    # Parameter of a path -> what it names; a new parameter must be added here.
+    "work_id": "work",
+    "group_id": "run",
+    "run_id": "run",
+    "batch_id": "batch",
+    "job_id": "job",
+    "session_id": "session",
+    "deployment_id": "deployment",
+    "key_id": "key",
+    "queue_id": "queue",
+    "blob_id": "blob",
+    "app_id": "app",
+    "path": "path",
+    "filename": "file",
+    "file_name": "file",
+    "name": "file",
+    "part_num": "part",
+    "part_number": "part",
+    "pipeline": "bucket",
+    "webhook_id": "webhook",
+    "days": "days",
+    "tenant": "tenant",
+    "folder": "folder",
+    "service": "service",
+    "service_id": "service_id",
+    "version_id": "version",
+}
+RECORDS_KINDS = {"batch_id": "record_pipeline"}
+"""What parameters name in paths of record pipelines, where it is not what they name elsewhere."""
 _PARAMETER = re.compile(r"\{([^}:]+)(?::[^}]+)?\}")
 
 
@@ -38,6 +90,12 @@ class Operation:
         return tuple(_PARAMETER.findall(self.path))
 
     @property
+    def kinds(self) -> dict[str, str]:
+        """Return what each parameter of the path names."""
+        kinds = KINDS | RECORDS_KINDS if self.speaks_records else KINDS
+        return {name: kinds[name] for name in self.parameters}
+
+    @property
     def changes(self) -> bool:
         if self.path in READING_POSTS:
             return False
@@ -50,6 +108,10 @@ class Operation:
     @property
     def speaks_apps(self) -> bool:
         return re.match(r"/(api/)?v[12]/", self.path) is not None
+
+    @property
+    def speaks_records(self) -> bool:
+        return self.path.startswith("/{tenant}/")
 
     def url(self, values: Mapping[str, str], other: str = "1") -> str:
         """Return the path with parameters filled in."""

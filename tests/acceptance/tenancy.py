@@ -17,7 +17,11 @@ from longshore.storage import open_database
 from tests.acceptance.api import OWNER, Holder, User
 from tests.acceptance.conftest import Harbour
 from tests.acceptance.harness import Server
+from tests.acceptance.tenancy_records import Records, fill_records, look_at_records
 
+OWNERS = "local"
+STRANGERS = "other"
+"""Names of the organisations, which are the tenants in paths of record pipelines."""
 CANARY = f"canary-{secrets.token_hex(8)}"
 APP = f"App {CANARY}"
 BUCKET = CANARY
@@ -36,6 +40,7 @@ class World:
     ids: dict[str, str]
     open_run: str
     bucket_held: dict[str, Any]
+    records: Records
     seen: dict[str, Any] = field(default_factory=dict)
 
     def look(self) -> dict[str, Any]:
@@ -66,7 +71,7 @@ class World:
             # Jobs of the server itself come and go.
             if queue["surface"] != "system"
         ]
-        return found | self._look_at_buckets()
+        return found | self._look_at_buckets() | look_at_records(self.owner, self.records, self.ids)
 
     def _look_at_buckets(self) -> dict[str, Any]:
         paths = [
@@ -110,7 +115,8 @@ def build(harbour: Harbour) -> World:
     ids["blob"] = held["payload"]["file"]["blob_id"]
     owner.job_done(ids["job"])
     bucket_held = _fill_buckets(harbour, server, owner, ids)
-    made = World(server, owner, stranger, holder, held, ids, open_run, bucket_held)
+    records = fill_records(harbour, server, owner, ids, CANARY)
+    made = World(server, owner, stranger, holder, held, ids, open_run, bucket_held, records)
     made.seen = made.look()
     return made
 
@@ -134,7 +140,7 @@ def check_silent(world: World, what: str, answer: httpx.Response, *sent: str) ->
 
 def _second_key(server: Server) -> str:
     def make(connection: Connection) -> str:
-        other = organisations.ensure(connection, "other")
+        other = organisations.ensure(connection, STRANGERS)
         return keys.create(connection, other.id, name="stranger", role=Role.ADMIN)[1]
 
     opened = open_database(server.database)
@@ -175,6 +181,7 @@ def _gather(owner: User, holder: Holder, run_id: str) -> dict[str, str]:
         "file": CANARY,
         "part": "1",
         "worker": holder.worker_id,
+        "tenant": owner.get("/longshore/v1/whoami")["organisation_id"],
         "bucket": BUCKET,
         "days": "1",
     }

@@ -11,36 +11,17 @@ import pytest
 from tests.acceptance.api import OWNER
 from tests.acceptance.conftest import Harbour
 from tests.acceptance.operations import Operation, guarded, operations
-from tests.acceptance.tenancy import APP, World, build, check_silent
+from tests.acceptance.tenancy import APP, OWNERS, STRANGERS, World, build, check_silent
 
-KINDS = {
-    # Parameter of a path -> what it names; a new parameter must be added here.
-    "work_id": "work",
-    "group_id": "run",
-    "run_id": "run",
-    "batch_id": "batch",
-    "job_id": "job",
-    "session_id": "session",
-    "deployment_id": "deployment",
-    "key_id": "key",
-    "queue_id": "queue",
-    "blob_id": "blob",
-    "app_id": "app",
-    "path": "path",
-    "filename": "file",
-    "file_name": "file",
-    "name": "file",
-    "part_num": "part",
-    "part_number": "part",
-    "pipeline": "bucket",
-    "webhook_id": "webhook",
-    "days": "days",
-}
 ONLY_BESIDE_ANOTHER = {"file", "part"}
 """These name something only together with the parameter before them."""
 
-ANSWERS_NOTHING = {"/buckets/status/details/{pipeline}", "/buckets/audit/stale/{days}"}
-"""These count what is there, and there is nothing."""
+ANSWERS_NOTHING = {
+    "/buckets/status/details/{pipeline}",
+    "/buckets/audit/stale/{days}",
+    "/{tenant}/api/v3/folders/{folder}/services/{service}/exists",
+}
+"""These count what is there, or say whether it is, and there is nothing."""
 
 BODIES: dict[str, Any] = {
     "hold": {"why": "because"},
@@ -48,6 +29,8 @@ BODIES: dict[str, Any] = {
     "deployments/{deployment_id}": {"name": "stolen"},
     "deployments/{deployment_id}/runs": {"batch_id": 1},
     "settings/{pipeline}": {"archive_after_s": 1.0},
+    "batch/{batch_id}": {"batch_status": "cancelled"},
+    "batch/{batch_id}/chunks": {"chunks": [{"id": "forged", "data": {"inputs": [{"value": 1}]}}]},
 }
 
 
@@ -71,9 +54,12 @@ def _ask(world: World, operation: Operation, values: dict[str, str]) -> httpx.Re
 def test_an_id_of_another_organisation_names_nothing(world: World) -> None:
     asked = 0
     for operation in guarded(world.server):
-        if not operation.parameters:
+        # The tenant is the stranger's own, so that what comes after it is looked for.
+        names = [name for name in operation.parameters if name != "tenant"]
+        if not names:
             continue
-        natural = {name: world.ids[KINDS[name]] for name in operation.parameters}
+        natural = {name: world.ids[operation.kinds[name]] for name in names}
+        natural |= {"tenant": STRANGERS}
         answer = _ask(world, operation, natural)
         check_silent(world, str(operation), answer, *world.ids.values())
         if operation.path in ANSWERS_NOTHING:
@@ -81,9 +67,9 @@ def test_an_id_of_another_organisation_names_nothing(world: World) -> None:
         else:
             assert answer.status_code == 404, f"{operation} -> {answer.status_code} {answer.text}"
         for kind, value in world.ids.items():
-            for name in operation.parameters:
-                number = len(value) <= 8 and kind != KINDS[name]
-                if number or KINDS[name] in ONLY_BESIDE_ANOTHER:
+            for name in names:
+                number = len(value) <= 8 and kind != operation.kinds[name]
+                if number or operation.kinds[name] in ONLY_BESIDE_ANOTHER:
                     # A small number may well name something of the stranger's own.
                     continue
                 answer = _ask(world, operation, {**natural, name: value})
@@ -98,16 +84,44 @@ def test_an_id_of_another_organisation_names_nothing(world: World) -> None:
     assert world.look() == world.seen
 
 
+def test_the_tenant_of_another_organisation_names_nothing(world: World) -> None:
+    organisation_id = world.ids["tenant"]
+    asked = 0
+    for operation in guarded(world.server):
+        if not operation.speaks_records:
+            continue
+        natural = {name: world.ids[kind] for name, kind in operation.kinds.items()}
+        for tenant in (OWNERS, OWNERS.upper(), organisation_id, f" {organisation_id} "):
+            what = f"{operation} of {tenant!r}"
+            answer = _ask(world, operation, {**natural, "tenant": tenant})
+            assert answer.status_code == 404, f"{what} -> {answer.status_code} {answer.text}"
+            check_silent(world, what, answer, *world.ids.values())
+            # Nor does it say whether there is such a tenant.
+            nobody = "n" * len(tenant)
+            missed = _ask(world, operation, {**natural, "tenant": nobody})
+            assert missed.status_code == 404, what
+            assert _words(answer, tenant) == _words(missed, nobody), what
+            asked += 1
+    assert asked > 60
+    assert world.look() == world.seen
+
+
+def _words(answer: httpx.Response, tenant: str) -> str:
+    return str(answer.json()["detail"]).replace(repr(tenant), "TENANT")
+
+
 def count_in(answer: httpx.Response) -> int:
-    """Return what an answer counts: a number, or numbers by status."""
+    """Return what an answer counts: a number, or numbers by status, or whether there is one."""
     counted = answer.json()
+    if isinstance(counted, dict) and "response_data" in counted:
+        return int(any(counted["response_data"].values()))
     return int(sum(counted.values())) if isinstance(counted, dict) else int(counted)
 
 
 def test_no_listing_shows_what_belongs_to_another_organisation(world: World) -> None:
     document = httpx.get(f"{world.server.url}/openapi.json", trust_env=False).json()
     for operation in operations(world.server):
-        if operation.changes or operation.parameters:
+        if operation.changes or set(operation.parameters) - {"tenant"}:
             continue
         described = document["paths"][operation.path][operation.method.lower()]
         queries = [
@@ -120,7 +134,7 @@ def test_no_listing_shows_what_belongs_to_another_organisation(world: World) -> 
         for params in attempts:
             body = {"json": {}} if operation.takes_body else {}
             answer = world.stranger.http.request(
-                operation.method, operation.path, params=params, **body
+                operation.method, operation.url({"tenant": STRANGERS}), params=params, **body
             )
             assert answer.status_code < 500, f"{operation} {params} -> {answer.text[:300]}"
             check_silent(world, f"{operation} {params}", answer, *params.values())
@@ -137,7 +151,8 @@ def test_counts_leave_out_what_belongs_to_another_organisation(world: World) -> 
         for queue in world.stranger.get("/longshore/v1/queues")["queues"]
     )
     facts = world.stranger.get("/longshore/v1/doctor")["facts"]
-    assert not any(name.startswith("apps.") for name in facts["works"]), facts["works"]
+    theirs = ("apps.", "buckets.", "pipelines.")
+    assert not any(name.startswith(theirs) for name in facts["works"]), facts["works"]
 
 
 def test_a_request_that_names_things_of_another_organisation_is_refused(world: World) -> None:

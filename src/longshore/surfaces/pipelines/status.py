@@ -3,7 +3,8 @@
 One of them is not only computed. The protocol's own example leaves its loop as soon as all
 records are completed, before it has pulled the last of them, unless a status has told it in the
 round before that there is something to pull. So a record counts as completed only once somebody
-was told, by an answer about the status or of a pull, that it can be pulled (`records_told`).
+who may pull was told, by an answer about the status or of a pull, that it can be pulled
+(`records_told`).
 """
 
 from __future__ import annotations
