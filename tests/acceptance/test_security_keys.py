@@ -26,6 +26,8 @@ from tests.acceptance.tenancy import CANARY, OWNERS, STRANGERS, build
 from tests.acceptance.tenancy_records import ROOT, outcome_of
 
 SAMPLES = 250
+MEASURES = 3
+"""So many times in a row a difference in time must be found before it counts as one."""
 WORK = {"pipeline": "guarded", "site": "local", "user": "ann"}
 RECORDS_ATTEMPTS: dict[str, tuple[str, str, Any]] = {
     "describe": ("GET", f"{ROOT}/status", None),
@@ -253,20 +255,41 @@ def test_a_revoked_key_is_refused_at_once(server: Server, user: User) -> None:
     client.close()
 
 
-def _median_ms(client: httpx.Client, tokens: dict[str, Callable[[], str]]) -> dict[str, float]:
+def _samples_ms(
+    client: httpx.Client, tokens: dict[str, Callable[[], str]]
+) -> dict[str, list[float]]:
     """Measure refusals with tokens of each kind, in turn, so that noise hits all alike."""
     taken: dict[str, list[float]] = {kind: [] for kind in tokens}
     bodies = set()
+    order = list(tokens)
     for _ in range(SAMPLES):
-        for kind, token in tokens.items():
-            headers = {"Authorization": f"Bearer {token()}"}
+        # Each kind comes first and last alike, as what was before a request may slow it.
+        order.reverse()
+        for kind in order:
+            headers = {"Authorization": f"Bearer {tokens[kind]()}"}
             begun = time.perf_counter()
             answer = client.get("/api/v2/batches", headers=headers)
             taken[kind].append((time.perf_counter() - begun) * 1000)
             assert answer.status_code == 401
             bodies.add(answer.json()["message"])
     assert len(bodies) == 1, f"the answer tells which part of a key is wrong: {bodies}"
-    return {kind: statistics.median(samples) for kind, samples in taken.items()}
+    return taken
+
+
+def _slow_kind(taken: dict[str, list[float]]) -> str | None:
+    """Return which kind of token is answered later than noise explains; None where none is."""
+    known = statistics.median(taken["known"])
+    # What hits two requests in a row, such as a busy machine, is not in their difference.
+    pairs = zip(taken["known"], taken["unknown"], strict=True)
+    difference = statistics.median(one - other for one, other in pairs)
+    # Finding a row and hashing take well under a tenth of a millisecond; 20 % of a request is noise.
+    if abs(difference) > max(0.3, 0.2 * known):
+        return "known" if difference > 0 else "unknown"
+    # What has not the form of a key needs no look-up; that tells nothing of the keys there are.
+    pairs = zip(taken["malformed"], taken["known"], strict=True)
+    if statistics.median(one - other for one, other in pairs) > 0.5 * known + 0.3:
+        return "malformed"
+    return None
 
 
 def test_the_time_of_a_refusal_does_not_tell_which_key_ids_exist(server: Server) -> None:
@@ -284,13 +307,14 @@ def test_the_time_of_a_refusal_does_not_tell_which_key_ids_exist(server: Server)
         "malformed": lambda: f"ls_{secret()}",
     }
     with httpx.Client(base_url=server.url, trust_env=False, timeout=20.0) as client:
-        medians = _median_ms(client, kinds)
-    print(f"medians in ms: {medians}")
-    # Finding a row and hashing take well under a tenth of a millisecond; 20 % of a request is noise.
-    difference = abs(medians["known"] - medians["unknown"])
-    assert difference <= max(0.3, 0.2 * medians["known"]), medians
-    # What has not the form of a key needs no look-up; that tells nothing of the keys there are.
-    assert medians["malformed"] <= medians["known"] * 1.5 + 0.3, medians
+        # A true effect says the same each time; what a busy machine does, does not.
+        slow: list[str | None] = []
+        while len(slow) < MEASURES and None not in slow:
+            taken = _samples_ms(client, kinds)
+            slow.append(_slow_kind(taken))
+            medians = {kind: round(statistics.median(taken[kind]), 3) for kind in taken}
+            print(f"medians in ms: {medians}; slow beyond noise: {slow[-1]}")
+    assert None in slow or len(set(slow)) > 1, f"the time of a refusal tells {slow[0]} keys apart"
 
 
 def test_secrets_are_compared_in_constant_time_whether_or_not_the_id_is_known(
