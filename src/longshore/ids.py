@@ -51,6 +51,11 @@ def new(kind: str) -> str:
     )
 
 
+def uuid() -> str:
+    """Return a new time-ordered id as a UUID with dashes, for protocols that want one."""
+    return str(uuid_utils.uuid7())
+
+
 def secret() -> str:
     """Return 256 random bits as 43 URL-safe characters."""
     return secrets.token_urlsafe(32)

@@ -98,3 +98,27 @@ webhook_secrets = Table(
     Column("secrets", Text, nullable=False),
     Column("changed_us", BigInteger, nullable=False),
 )
+
+# Tokens of attempts of works: what a program that the worker starts may call the server with.
+work_tokens = Table(
+    "work_tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organisation_id", Text, ForeignKey("organisations.id"), nullable=False),
+    Column("work_id", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Index("ix_work_tokens_work_id", "work_id"),
+)
+
+# Secrets by name, sealed with a key that is not in the database (longshore.access.vault).
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("organisation_id", Text, ForeignKey("organisations.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("updated_us", BigInteger, nullable=False),
+)
