@@ -43,7 +43,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
 class Principal:
     """The key that a request carries, and where it belongs.
 
-    A key without a workspace reaches all workspaces of its organisation.
+    A key without a workspace reaches all workspaces of its organisation. `work` is set for the
+    token of an attempt: the id of the work, and which attempt of it.
     """
 
     key_id: str
@@ -53,6 +54,7 @@ class Principal:
     workspace_id: str | None
     workspace_name: str | None
     role: Role
+    work: tuple[str, int] | None = None
 
     def allows(self, permission: Permission) -> bool:
         """Return whether the key's role includes `permission`."""

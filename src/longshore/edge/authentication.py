@@ -10,7 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from longshore.access import Principal, keys
+from sqlalchemy import Connection
+
+from longshore.access import Principal, keys, tokens
+from longshore.engine import works
+from longshore.engine.states import State
 from longshore.errors import ServerFault, Unauthenticated
 from longshore.storage import Database
 
@@ -49,16 +53,21 @@ class Authenticator:
         if known is not None:
             return known
         revocations = self._revocations
-        principal, key = await self._database.read(keys.identify, token)
-        if keys.needs_touch(key, self._database.clock.now_us()):
-            await self._touch(key.id)
+        expires_us = None
+        if token.startswith("lt_"):
+            principal = await self._database.read(_of_attempt, token)
+        else:
+            principal, key = await self._database.read(keys.identify, token)
+            expires_us = key.expires_us
+            if keys.needs_touch(key, self._database.clock.now_us()):
+                await self._touch(key.id)
         with self._lock:
             # A revocation that was heard since the look-up may have been of this very key.
             if revocations == self._revocations:
                 if len(self._remembered) >= REMEMBERED_KEYS:
                     self._remembered.clear()
                 self._remembered[digest] = _Remembered(
-                    principal, key.expires_us, time.monotonic() + REMEMBER_S
+                    principal, expires_us, time.monotonic() + REMEMBER_S
                 )
         return principal
 
@@ -95,16 +104,27 @@ class Authenticator:
             self.forget(topic.removeprefix(_KEY_TOPIC))
 
 
+def _of_attempt(connection: Connection, token: str) -> Principal:
+    """Return whom the token of an attempt stands for, as long as that attempt runs."""
+    principal = tokens.identify(connection, token)
+    assert principal.work is not None
+    work_id, attempt = principal.work
+    work = works.get_many(connection, [work_id]).get(work_id)
+    if work is None or work.state is not State.RUNNING or work.attempt != attempt:
+        raise Unauthenticated(tokens.REFUSAL)
+    return principal
+
+
 def token_of(headers: Mapping[str, str]) -> str:
     """Return the API key that the headers carry, in any of the forms that the protocols use.
 
-    `Authorization: Bearer|Token KEY`, `x-access-token`, `x-synthetic-key` or `x-api-key`.
+    `Authorization: Bearer|Token|Ponos KEY`, `x-access-token`, `x-synthetic-key` or `x-api-key`.
 
     Raises:
         Unauthenticated: there is none.
     """
     scheme, _, value = headers.get("authorization", "").strip().partition(" ")
-    if scheme.lower() in ("bearer", "token") and value.strip():
+    if scheme.lower() in ("bearer", "token", "ponos") and value.strip():
         return value.strip()
     for name in KEY_HEADERS:
         if headers.get(name, "").strip():

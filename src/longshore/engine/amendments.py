@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, update
+from sqlalchemy import BigInteger, Connection, Text, UpdateBase, bindparam, update
 
+from longshore.engine import queues
 from longshore.engine.states import State
 from longshore.engine.tables import works
+from longshore.storage.bulk import given_parameters, given_rows
 
 _UNCHANGED: Final[Any] = object()
 
@@ -57,3 +60,34 @@ def amend(connection: Connection, amendments: Sequence[Amendment]) -> None:
             connection.execute(
                 update(works).where(chosen, running).values(lease_until_us=lease_until_us)
             )
+
+
+def move(connection: Connection, work_ids: Sequence[str], *, queue_id: int, group_id: str) -> None:
+    """Put works that do not run into another queue and group; they stay what they are.
+
+    Works that run are passed over: their holders know the queue that they were claimed from.
+    """
+    dialect = connection.dialect.name
+    moved = connection.execute(
+        _moving(dialect),
+        {
+            "to_queue": queue_id,
+            "to_group": group_id,
+            **given_parameters(dialect, [(work_id,) for work_id in work_ids], 1),
+        },
+    )
+    if moved.rowcount:
+        queues.wake(connection, [queue_id])
+
+
+@cache
+def _moving(dialect: str) -> UpdateBase:
+    given = given_rows(dialect, id=Text)
+    return (
+        update(works)
+        .where(works.c.id == given.c.id, works.c.state.concat("") != State.RUNNING)
+        .values(
+            queue_id=bindparam("to_queue", type_=BigInteger),
+            group_id=bindparam("to_group", type_=Text),
+        )
+    )

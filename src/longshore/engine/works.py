@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longshore.engine.amendments import Amendment, amend
+from longshore.engine.amendments import Amendment, amend, move
 from longshore.engine.cancellation import (
     Cancelled,
     cancel,
@@ -54,6 +54,7 @@ __all__ = [
     "forget",
     "get",
     "get_many",
+    "move",
     "of_group",
     "organisation_of",
     "outputs",
