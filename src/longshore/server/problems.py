@@ -1,7 +1,8 @@
 """How errors look over HTTP: one table of statuses, and a form for each protocol.
 
 Under /v2 (with or without /api) an error is `{"message": ...}` as the protocol has it, with
-`code`, `request_id` and `details` added. Everywhere else it is RFC 9457 `problem+json`.
+`code`, `request_id` and `details` added. Under /api/v1 it has the form of the corpus protocol.
+Everywhere else it is RFC 9457 `problem+json`.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ UNEXPECTED: Final = (
     "for the request id in the server's log."
 )
 _APPS_PATH: Final = re.compile(r"/+(?:api/+)?v[12](?:/|\Z)")
+_CORPUS_PATH: Final = re.compile(r"/+api/+v1/+(?!product/|config/)")
 _PIPELINES_PATH: Final = re.compile(r"/[^/]+/api/v[34](?:/|\Z)")
 _HTTP_CODES: Final = {404: "not_found", 405: "method_not_allowed", 400: "invalid_request"}
 
@@ -146,9 +148,13 @@ def _form(
     headers: Mapping[str, str],
 ) -> Response:
     request_id = scope.get(REQUEST_ID)
-    if _APPS_PATH.match(scope["path"]):
+    content: dict[str, Any]
+    if _CORPUS_PATH.match(scope["path"]):
         media_type = "application/json"
-        content: dict[str, Any] = {"message": message}
+        content, details = _corpus_content(status, message, code, details)
+    elif _APPS_PATH.match(scope["path"]):
+        media_type = "application/json"
+        content = {"message": message}
     else:
         media_type = "application/problem+json"
         content = {"type": "about:blank", "title": title, "status": status, "detail": message}
@@ -157,3 +163,20 @@ def _form(
         content["details"] = dict(details)
     body = b"" if scope["method"] == "HEAD" else encode(content)
     return Response(body, status, dict(headers), media_type)
+
+
+def _corpus_content(
+    status: int, message: str, code: str, details: Mapping[str, Any]
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Return an error as the published clients of the corpus read it, and the details left over.
+
+    What a service puts under these names into the details of an error stands at the top: `attr`,
+    the path of the field as a list; `error_code`, the protocol's own code; `also`, other keys.
+    """
+    kind = "server_error" if status >= 500 else "client_error"
+    if status == 400:
+        kind = "validation_error"
+    rest = dict(details)
+    attr, also = rest.pop("attr", None), rest.pop("also", {})
+    error = {"attr": attr, "code": rest.pop("error_code", code), "detail": message}
+    return {"detail": message, "type": kind, "errors": [error], **also}, rest

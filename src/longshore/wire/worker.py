@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from longshore.wire.buckets import Name
+from longshore.wire.tasks import WorkerOffer
 
 # A union of Raw and None accepts only null, so that the absent result has to be a Raw as well.
 NO_RESULT = msgspec.Raw(b"null")
@@ -86,6 +87,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     apps: list[AppOffer] = []
     buckets: list[BucketOffer] = []
     services: list[ServiceOffer] = []
+    workers: list[WorkerOffer] = []
     workbooks: bool = False
     """Whether it can compute services that are workbooks."""
     incarnation: str
