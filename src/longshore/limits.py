@@ -260,3 +260,18 @@ FORMULA_CHARACTERS: Final = 8_192
 
 FORMULA_DEPTH: Final = 64
 """Deepest nesting of a formula (as in Excel)."""
+
+CORPUS_BODY_BYTES: Final = 64 * MIB
+"""Largest body of a request about elements and their results."""
+
+RESULTS_PER_CALL: Final = 50_000
+"""Most transcriptions, classifications, entities or metadata in one call."""
+
+RESULT_TEXT_CHARACTERS: Final = 1_000_000
+"""Longest text of a transcription, and longest value of a metadata."""
+
+ENTITY_NAME_CHARACTERS: Final = 500
+"""Longest name of an entity; an index entry of PostgreSQL takes 2,700 bytes."""
+
+EMBEDDING_NUMBERS: Final = 16_000
+"""Most numbers in an embedding."""

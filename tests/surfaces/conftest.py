@@ -9,6 +9,7 @@ from longshore.clock import ManualClock
 from longshore.storage import Database
 from tests.surfaces.apps_rig import Platform, platform
 from tests.surfaces.buckets_rig import Buckets, buckets_of
+from tests.surfaces.corpus_rig import Corpora, corpora_of
 from tests.surfaces.pipelines_rig import Pipelines, pipelines_of
 
 
@@ -33,4 +34,11 @@ async def pipelines(
 ) -> AsyncIterator[Pipelines]:
     """The pipelines surface on both databases, with a worker for one service."""
     async with pipelines_of(database, clock, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def corpora(database: Database, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Corpora]:
+    """The corpus surface on both databases."""
+    async with corpora_of(database, clock, tmp_path) as made:
         yield made
