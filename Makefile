@@ -135,7 +135,7 @@ $(RUNTIME): $(DECLARED) | $(BIN)/python
 
 $(COMPLETE): $(DECLARED) | $(BIN)/python
 	@echo "==> Installing Longshore and all tools for development (a few minutes the first time)"
-	@$(INSTALL) --editable '.[postgres,ocr,workbooks,dask,ray,parquet]' --group dev
+	@$(INSTALL) --editable '.[postgres,ocr,workbooks,dask,ray,parquet,corpus]' --group dev
 	@touch $(RUNTIME) $@
 
 $(CLIENTS): $(VENV)/clients/%/.is-complete: tests/clients/requirements-%.txt | $(BIN)/python
