@@ -85,7 +85,7 @@ def main() -> int:
     rounds = 1 if options.quick else options.rounds
     scale = QUICK_RECORDS / RECORDS if options.quick else 1.0
     chosen = [one for one in PEERS if options.only is None or one.name in options.only]
-    directory = options.peers or HERE.parent / ".venv" / "peers-records"
+    directory = (options.peers or HERE.parent / ".venv" / "peers-records").resolve()
     python = services.environment(directory, services.RECORDS_REQUIREMENTS)
     count = int(RECORDS * scale)
     print(f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}")
