@@ -170,7 +170,9 @@ def _postgresql_insert(
 
 def _insert(table: Table, names: tuple[str, ...], source: str, replace_on: str | None) -> str:
     # Table and column names come from our own metadata, never from a request.
-    statement = f"INSERT INTO {table.name} ({', '.join(names)}) {source}"
+    # In quotes, since some are words of SQL, such as "offset".
+    columns = ", ".join(f'"{name}"' for name in names)
+    statement = f"INSERT INTO {table.name} ({columns}) {source}"
     if replace_on is not None:
         changes = ", ".join(f"{name} = excluded.{name}" for name in names if name != replace_on)
         statement += f" ON CONFLICT ({replace_on}) DO UPDATE SET {changes}"

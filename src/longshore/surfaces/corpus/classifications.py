@@ -19,8 +19,6 @@ from longshore.surfaces.corpus.tables import corpus_classes, corpus_classificati
 DUPLICATE: Final = "The fields element, worker_run, ml_class must make a unique set."
 """What the published clients look for, to go on where a classification is there already."""
 Confidence = Annotated[float, msgspec.Meta(ge=0, le=1)]
-FEW: Final = 500
-"""Of so many classes each is looked for; of more, all classes of the corpus are looked at."""
 _COLUMNS: Final = ("id", "class_id", "confidence", "high_confidence")
 
 
@@ -126,7 +124,7 @@ def _check(
     place: tuple[str, ...],
 ) -> None:
     query = select(corpus_classes.c.id).where(corpus_classes.c.corpus_id == target.corpus_id)
-    if len(given) <= FEW:
+    if len(given) <= scope.FEW:
         query = query.where(
             corpus_classes.c.id.in_([scope.uuid_of(each.ml_class) for each in given])
         )

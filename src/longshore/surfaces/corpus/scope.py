@@ -27,6 +27,8 @@ from longshore.surfaces.corpus.tables import (
 
 BY_HAND: Final = ""
 """The worker run of what a person made."""
+FEW: Final = 500
+"""Of so many ids in a body each is looked for; of more, all that the corpus has are looked at."""
 _CANONICAL: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}", re.IGNORECASE)
 
@@ -123,10 +125,37 @@ def element(
     Raises:
         NotFound: there is none.
     """
-    found = _element(connection, organisation_id, element_id, kept=kept, alone=alone)
+    found = found_element(connection, organisation_id, element_id, kept=kept, alone=alone)
     if found is None:
         raise NotFound(f"There is no element {element_id[:80]}.")
     return found
+
+
+def found_element(
+    connection: Connection,
+    organisation_id: str,
+    element_id: str,
+    *,
+    kept: bool = False,
+    alone: bool = False,
+) -> Target | None:
+    """Return what `element` returns, or None where there is no such element."""
+    given = uuid_of(element_id)
+    if given is None:
+        return None
+    query = (
+        select(corpus_elements.c.id, corpus_elements.c.corpus_id)
+        .join(corpora, corpora.c.id == corpus_elements.c.corpus_id)
+        .where(
+            corpus_elements.c.id == given,
+            corpora.c.organisation_id == organisation_id,
+            corpora.c.deletion_id.is_(None),
+        )
+    )
+    if kept or alone:
+        query = query.with_for_update(read=not alone, key_share=True, of=corpus_elements)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Target(row.id, row.corpus_id)
 
 
 def named_element(
@@ -137,7 +166,7 @@ def named_element(
     Raises:
         InvalidRequest: there is none.
     """
-    found = _element(connection, organisation_id, element_id, kept=True, alone=alone)
+    found = found_element(connection, organisation_id, element_id, kept=True, alone=alone)
     if found is None:
         raise unknown("element", element_id, field)
     return found
@@ -179,7 +208,9 @@ def transcription(
             .join(corpus_elements, corpus_elements.c.id == corpus_transcriptions.c.element_id)
             .join(corpora, corpora.c.id == corpus_elements.c.corpus_id)
             .where(
-                corpus_transcriptions.c.id == given, corpora.c.organisation_id == organisation_id
+                corpus_transcriptions.c.id == given,
+                corpora.c.organisation_id == organisation_id,
+                corpora.c.deletion_id.is_(None),
             )
         )
         if kept:
@@ -247,27 +278,6 @@ def _corpus(
         corpora.c.deletion_id.is_(None),
     )
     return connection.scalar(query.with_for_update(key_share=True) if alone else query)
-
-
-def _element(
-    connection: Connection, organisation_id: str, element_id: str, *, kept: bool, alone: bool
-) -> Target | None:
-    given = uuid_of(element_id)
-    if given is None:
-        return None
-    query = (
-        select(corpus_elements.c.id, corpus_elements.c.corpus_id)
-        .join(corpora, corpora.c.id == corpus_elements.c.corpus_id)
-        .where(
-            corpus_elements.c.id == given,
-            corpora.c.organisation_id == organisation_id,
-            corpora.c.deletion_id.is_(None),
-        )
-    )
-    if kept or alone:
-        query = query.with_for_update(read=not alone, key_share=True, of=corpus_elements)
-    row = connection.execute(query).one_or_none()
-    return None if row is None else Target(row.id, row.corpus_id)
 
 
 @cache
