@@ -12,6 +12,7 @@
     ├── BufferFull                a pipeline holds as much as it may; there is room after a while
     ├── PreconditionFailed        a condition that the request itself stated does not hold
     ├── RangeNotSatisfiable       a byte range outside the file
+    ├── Unsupported               a right request for what this server does not do
     ├── ServerFault               the server could not do what it should have done
     │   ├── DiskFull              no space left for the database or the blobs; reads still work
     │   ├── Unavailable           starting, stopping, overloaded or without its database: try again
@@ -130,6 +131,12 @@ class RangeNotSatisfiable(LongshoreError):
     """The byte range lies outside the file."""
 
     code = "range_not_satisfiable"
+
+
+class Unsupported(LongshoreError):
+    """The request is right, and asks for an option that this server does not have."""
+
+    code = "unsupported"
 
 
 class ServerFault(LongshoreError):

@@ -54,6 +54,7 @@ _BY_ERROR: Final[tuple[tuple[type[errors.LongshoreError], ExitCode], ...]] = (
     (errors.WebhookRefused, ExitCode.FAILED),
     (errors.InvalidRequest, ExitCode.USAGE),
     (errors.RangeNotSatisfiable, ExitCode.USAGE),
+    (errors.Unsupported, ExitCode.USAGE),
     (errors.ConfigurationError, ExitCode.USAGE),
 )
 

@@ -39,6 +39,7 @@ TABLE: Final[dict[type[LongshoreError], tuple[int, str]]] = {
     errors.BufferFull: (429, "No room at present"),
     errors.PreconditionFailed: (412, "A condition does not hold"),
     errors.RangeNotSatisfiable: (416, "The range lies outside the file"),
+    errors.Unsupported: (501, "Not done by this server"),
     errors.ServerFault: (500, "The server failed"),
     errors.DiskFull: (507, "The disk is full"),
     errors.Unavailable: (503, "Not available now"),
