@@ -96,3 +96,18 @@ class ClientSettings(BaseSettings):
 def child_environment(**extra: str) -> dict[str, str]:
     """Return a copy of this process's environment with `extra` set, for a child process."""
     return {**os.environ, **extra}
+
+
+def task_variable(name: str) -> str | None:
+    """Return a variable that the protocol of elements workers names, or None where it is not set.
+
+    Their names (ARKINDEX_..., PONOS_..., TASK_...) are those of the published workers, so that
+    one environment serves both.
+    """
+    return os.environ.get(name)
+
+
+def image_pixels_max() -> int | None:
+    """Return the limit on pixels of images that a worker opens: 0 means none, None Pillow's own."""
+    value = task_variable("ARKINDEX_MAX_IMAGE_PIXELS")
+    return int(value) if value else None
