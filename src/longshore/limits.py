@@ -275,3 +275,60 @@ ENTITY_NAME_CHARACTERS: Final = 500
 
 EMBEDDING_NUMBERS: Final = 16_000
 """Most numbers in an embedding."""
+
+SECRETS: Final = 1_000
+"""Most secrets of an organisation."""
+
+SECRET_BYTES: Final = 64 * 1024
+"""Longest value of a secret, in UTF-8."""
+
+DATASET_SETS: Final = 100
+"""Most sets of a dataset."""
+
+DATASET_ELEMENTS_PER_CALL: Final = 10_000
+"""Most elements that one call adds to a set of a dataset."""
+
+ARTIFACT_BYTES: Final = 20 * 1024 * MIB
+"""Largest file that a task leaves, and largest archive of a version of a model."""
+
+MODEL_PART_BYTES: Final = 512 * MIB
+"""Largest part of the archive of a version of a model."""
+
+MODEL_PARTS: Final = 10_000
+"""Most parts of the archive of a version of a model (protocol: 10,000)."""
+
+UPLOAD_LINK_S: Final = 24 * 3600.0
+"""How long an address takes the bytes that it was made for, in seconds."""
+
+DOWNLOAD_LINK_S: Final = 3600.0
+"""How long a file can be had from an address that needs no key, in seconds."""
+
+EXPORT_FRESH_S: Final = 6 * 3600.0
+"""How long after an export of a corpus another one needs `force`, in seconds (protocol: 6 hours)."""
+
+EXPORT_KEPT_S: Final = 14 * 24 * 3600.0
+"""How long an export is kept, in seconds (protocol: two weeks)."""
+
+IMAGE_BYTES: Final = 64 * MIB
+"""Largest file of an image of a corpus."""
+
+IMAGE_PIXELS: Final = 100_000_000
+"""Most pixels of an image of a corpus, and of what is served of one."""
+
+IMAGE_SIDE_PIXELS: Final = 65_500
+"""Longest side of an image of a corpus, in pixels; a JPEG file has no longer ones."""
+
+IMAGE_RATIO: Final = 100
+"""How many times larger than its file an image may get, where it has more than 16 million pixels."""
+
+IMAGE_RATIO_FREE_PIXELS: Final = 16_000_000
+"""An image with no more pixels may be as even, and its file as small, as it likes."""
+
+IMAGES_AT_ONCE: Final = 2
+"""How many images a server decodes and encodes at the same time."""
+
+IMAGE_CACHE_BYTES: Final = 128 * MIB
+"""Size of the decoded images that a server keeps, so that the lines of a page need it only once."""
+
+POLYGON_POINTS: Final = 10_000
+"""Most points of the polygon of a zone."""

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from longshore.surfaces.corpus import transcriptions
+from longshore.surfaces.corpus import transcriptions, zones
 from longshore.surfaces.corpus.routes.shared import (
     PREFIX,
     Numbered,
@@ -19,6 +19,7 @@ from longshore.surfaces.corpus.routes.shared import (
 )
 from longshore.surfaces.corpus.routes.storing import Id, store
 from longshore.surfaces.corpus.transcriptions import NewTranscription, NewTranscriptions, Wanted
+from longshore.surfaces.corpus.zones import NewZones
 
 router = APIRouter(prefix=PREFIX, tags=["corpus results"])
 _CREATE = "corpus.transcriptions.create"
@@ -50,6 +51,16 @@ async def create_transcription(element_id: Id, request: Request, call: Writer) -
 async def create_transcriptions(request: Request, call: Writer) -> Response:
     """Give many elements a text, all or none of them; they come back in order."""
     return await store(call, request, NewTranscriptions, transcriptions.create_many, action=_CREATE)
+
+
+@router.post(
+    "/element/{id}/transcriptions/bulk/",
+    status_code=201,
+    **operation("CreateElementTranscriptions", body=True),
+)
+async def create_element_transcriptions(element_id: Id, request: Request, call: Writer) -> Response:
+    """Give an element zones with texts: a plain list of {"id", "element_id", "created"}, in order."""
+    return await store(call, request, NewZones, zones.create, element_id, action=_CREATE)
 
 
 @router.get("/element/{id}/transcriptions/", **operation("ListTranscriptions"))

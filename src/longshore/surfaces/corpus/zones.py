@@ -1,0 +1,212 @@
+"""Zones of an element that are made together with what is read on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Text as TextType
+
+from longshore import ids, limits
+from longshore.access import Principal
+from longshore.storage import now_us
+from longshore.storage.bulk import given_parameters, given_rows, insert_rows
+from longshore.surfaces.corpus import polygons, scope, transcriptions
+from longshore.surfaces.corpus.tables import (
+    corpus_elements,
+    corpus_images,
+    corpus_paths,
+    corpus_types,
+)
+from longshore.surfaces.corpus.transcriptions import Confidence, Orientation, ResultText, Text
+
+
+class Zone(msgspec.Struct, frozen=True):
+    """A zone and its text; `polygon` has pixels of the image of the element above."""
+
+    polygon: list[list[float]]
+    text: ResultText
+    confidence: Confidence | None = None
+    orientation: Orientation = Orientation.HORIZONTAL_LEFT_TO_RIGHT
+    element_confidence: Confidence | None = None
+
+
+class NewZones(msgspec.Struct, frozen=True):
+    """Body of CreateElementTranscriptions.
+
+    The protocol's `return_elements` is not looked at: what it asks for is what is returned.
+    """
+
+    element_type: str
+    transcriptions: Annotated[
+        list[Zone], msgspec.Meta(min_length=1, max_length=limits.RESULTS_PER_CALL)
+    ]
+    worker_run_id: str | None = None
+
+
+class _Parent(NamedTuple):
+    id: str
+    corpus_id: str
+    image_id: str
+    width: int
+    height: int
+    rotation_angle: int
+    mirrored: bool
+
+
+def create(
+    connection: Connection, principal: Principal, element_id: str, given: NewZones
+) -> list[dict[str, Any]]:
+    """Give an element zones with texts, all or none of them; tell of them in order.
+
+    A zone of the type and with the polygon that the element has already is used again, with
+    `created` false.
+
+    Raises:
+        NotFound: there is no such element.
+        InvalidRequest: the element has no image; the worker run or the type does not exist; a
+            polygon, a text or a confidence cannot be used.
+    """
+    run_id = scope.worker_run(connection, principal, given.worker_run_id)
+    # Others that give this element zones wait, so that the same zone is not made twice.
+    target = scope.element(connection, principal.organisation_id, element_id, alone=True)
+    parent = _parent(connection, target.id)
+    type_id = connection.scalar(
+        select(corpus_types.c.id).where(
+            corpus_types.c.corpus_id == parent.corpus_id,
+            corpus_types.c.slug == given.element_type,
+        )
+    )
+    if type_id is None:
+        raise scope.refusal(
+            f"element_type: the corpus has no type {given.element_type[:80]!r}.",
+            "element_type",
+            code="does_not_exist",
+        )
+    shapes = _shapes(parent, run_id, given.transcriptions)
+    elements = _present(connection, parent, type_id, shapes)
+    new = _missing(shapes, given.transcriptions, elements)
+    made = _make(connection, principal, parent, type_id, run_id, new)
+    elements.update(made)
+    texts = [
+        Text(elements[shape], zone.text, zone.confidence, zone.orientation.value)
+        for shape, zone in zip(shapes, given.transcriptions, strict=True)
+    ]
+    told = []
+    for shape, row in zip(shapes, transcriptions.insert(connection, run_id, texts), strict=True):
+        # A zone that is given several times was made for the first of them.
+        created = made.pop(shape, None) is not None
+        told.append({"id": row["id"], "element_id": row["element_id"], "created": created})
+    return told
+
+
+def _parent(connection: Connection, element_id: str) -> _Parent:
+    row = connection.execute(
+        select(
+            corpus_elements.c.id,
+            corpus_elements.c.corpus_id,
+            corpus_elements.c.image_id,
+            corpus_images.c.width,
+            corpus_images.c.height,
+            corpus_elements.c.rotation_angle,
+            corpus_elements.c.mirrored,
+        )
+        .join(corpus_images, corpus_images.c.id == corpus_elements.c.image_id)
+        .where(corpus_elements.c.id == element_id)
+    ).one_or_none()
+    if row is None:
+        raise scope.refusal(
+            f"The element {element_id} has no image, so that it can have no zones. Give the text to "
+            "the element itself, or make elements without zones for it."
+        )
+    return _Parent(*row)
+
+
+def _shapes(parent: _Parent, run_id: str, zones: Sequence[Zone]) -> list[str]:
+    """Return the polygons as they are stored; raise InvalidRequest where a zone cannot be used."""
+    shapes = []
+    for index, zone in enumerate(zones):
+        attr = ("transcriptions", index)
+        shapes.append(polygons.checked(zone.polygon, parent.width, parent.height, *attr, "polygon"))
+        transcriptions.check_text(run_id, zone.text, zone.confidence, attr)
+    return shapes
+
+
+def _present(
+    connection: Connection, parent: _Parent, type_id: str, shapes: Sequence[str]
+) -> dict[str, str]:
+    """Return the zones of the parent that there are already: ids by polygon."""
+    dialect = connection.dialect.name
+    given = given_parameters(dialect, [(shape,) for shape in set(shapes)], 1)
+    wanted = {"parent_id": parent.id, "type_id": type_id, "image_id": parent.image_id}
+    found = connection.execute(_zones(dialect), {**given, **wanted})
+    return {row.polygon: row.id for row in found}
+
+
+@cache
+def _zones(dialect: str) -> Select[Any]:
+    given = given_rows(dialect, polygon=TextType)
+    return (
+        select(corpus_elements.c.id, corpus_elements.c.polygon)
+        .join(corpus_paths, corpus_paths.c.child_id == corpus_elements.c.id)
+        .join(given, given.c.polygon == corpus_elements.c.polygon)
+        .where(
+            corpus_paths.c.parent_id == bindparam("parent_id"),
+            corpus_elements.c.type_id == bindparam("type_id"),
+            corpus_elements.c.image_id == bindparam("image_id"),
+        )
+        # Of several with the same polygon, the oldest comes last and is taken.
+        .order_by(corpus_elements.c.id.desc())
+    )
+
+
+def _missing(
+    shapes: Sequence[str], zones: Sequence[Zone], present: Mapping[str, str]
+) -> dict[str, Zone]:
+    new: dict[str, Zone] = {}
+    for shape, zone in zip(shapes, zones, strict=True):
+        if shape not in present:
+            new.setdefault(shape, zone)
+    return new
+
+
+def _make(
+    connection: Connection,
+    principal: Principal,
+    parent: _Parent,
+    type_id: str,
+    run_id: str,
+    new: Mapping[str, Zone],
+) -> dict[str, str]:
+    """Make elements of these polygons below the parent; return their ids by polygon."""
+    last = connection.scalar(
+        select(func.max(corpus_paths.c.position)).where(corpus_paths.c.parent_id == parent.id)
+    )
+    first = 0 if last is None else last + 1
+    made = {shape: ids.uuid() for shape in new}
+    rows = [
+        (element_id, str(first + index + 1), shape, new[shape].element_confidence)
+        for index, (shape, element_id) in enumerate(made.items())
+    ]
+    at_us = now_us(connection)
+    same = {
+        "corpus_id": parent.corpus_id,
+        "type_id": type_id,
+        "image_id": parent.image_id,
+        "rotation_angle": parent.rotation_angle,
+        "mirrored": parent.mirrored,
+        "worker_run_id": run_id,
+        "creator": principal.key_name,
+        "created_us": at_us,
+        "updated_us": at_us,
+    }
+    columns = ("id", "name", "polygon", "confidence")
+    insert_rows(connection, corpus_elements, columns, rows, same=same)
+    paths = [(element_id, first + index) for index, element_id in enumerate(made.values())]
+    insert_rows(
+        connection, corpus_paths, ("child_id", "position"), paths, same={"parent_id": parent.id}
+    )
+    return made
