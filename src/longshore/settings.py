@@ -39,6 +39,11 @@ class Settings(BaseSettings):
         description="Blob store: a directory or s3://bucket/prefix; "
         "default is blobs/ in the data directory.",
     )
+    secret_key_file: Path | None = Field(
+        default=None,
+        description="File with the 32 bytes that secrets are sealed with; default is secret.key in "
+        "the data directory, made at the first use.",
+    )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8400, ge=0, le=65535, description="Port to listen on; 0 takes any.")
     lease_s: float = Field(

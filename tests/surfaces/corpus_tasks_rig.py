@@ -1,0 +1,93 @@
+"""Tasks of a process for tests, written straight into the tables, with tokens of their attempts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from longshore import ids
+from longshore.access import tokens
+from longshore.engine import queues, works
+from longshore.engine.works import NewWork
+from longshore.surfaces.corpus.tables import corpus_processes, corpus_tasks
+from tests.surfaces.corpus_rig import Corpora
+from tests.unit.serving import bearer
+
+
+@dataclass
+class Task:
+    """A running task."""
+
+    id: str
+    work_id: str
+    worker_run_id: str
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Ponos {self.token}"}
+
+
+def run_task(corpora: Corpora, corpus_id: str, *, organisation_id: str | None = None) -> Task:
+    """Make a task of a process of its own, and claim it."""
+    organisation = organisation_id or corpora.served.organisation.id
+    return corpora.database.write_blocking(_run, organisation, corpus_id)
+
+
+def end_task(corpora: Corpora, task: Task) -> None:
+    """Let a task end well, as its worker reports it."""
+    ending = works.Ending(task.work_id, 1, works.Outcome.SUCCESS, result=b"{}")
+    assert not corpora.database.write_blocking(works.finish, [ending], holder="worker")
+    corpora.database.write_blocking(tokens.forget, [task.work_id])
+
+
+def _run(connection: Connection, organisation_id: str, corpus_id: str) -> Task:
+    queue = queues.ensure(
+        connection,
+        organisation_id=organisation_id,
+        surface="corpus",
+        name=f"worker-{ids.uuid()}/1",
+    )
+    work = works.submit(connection, [NewWork(queue, b"{}")], actor="test")[0]
+    lease = works.claim(connection, [queue], limit=1, holder="worker", lease_s=3600.0)[0]
+    task = Task(
+        ids.uuid(),
+        work.id,
+        ids.uuid(),
+        tokens.create(connection, organisation_id, work.id, lease.attempt),
+    )
+    process_id = ids.uuid()
+    connection.execute(
+        corpus_processes.insert().values(
+            id=process_id,
+            organisation_id=organisation_id,
+            corpus_id=corpus_id,
+            name="",
+            mode="workers",
+            creator="me",
+            chunks=1,
+            activity=True,
+            queued=False,
+            use_cache=False,
+            activity_timeout_s=3600.0,
+            selection="{}",
+            created_us=0,
+        )
+    )
+    connection.execute(
+        corpus_tasks.insert().values(
+            id=task.id,
+            organisation_id=organisation_id,
+            process_id=process_id,
+            worker_run_id=task.worker_run_id,
+            work_id=work.id,
+            slug="worker",
+            parents="[]",
+            created_us=0,
+        )
+    )
+    return task
+
+
+__all__ = ["Task", "bearer", "end_task", "run_task"]
