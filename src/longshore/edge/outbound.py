@@ -90,6 +90,13 @@ class Outbound:
             DeliveryFailed: there was no answer: the host has no address or a forbidden one, does
                 not take the connection, or says nothing within the time limit.
         """
+        return await self._call("POST", url, body, headers)
+
+    async def get(self, url: str, headers: Mapping[str, str]) -> Answer:
+        """GET a URL; everything else is as in `post`."""
+        return await self._call("GET", url, b"", headers)
+
+    async def _call(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         target = checked_url(url, self.allowed)
         deadline_s = asyncio.get_running_loop().time() + self._limit_s
         if self._tls is None:
@@ -99,7 +106,7 @@ class Outbound:
             try:
                 async with asyncio.timeout_at(deadline_s):
                     addresses = await self._addresses(target)
-                    response = await self._send(transport, target, addresses, body, headers)
+                    response = await self._send(transport, method, target, addresses, body, headers)
             except (TimeoutError, httpx.TimeoutException):
                 raise DeliveryFailed(
                     f"{target.host} did not answer within {self._limit_s:g} s."
@@ -128,6 +135,7 @@ class Outbound:
     async def _send(
         self,
         transport: httpx.AsyncHTTPTransport,
+        method: str,
         url: httpx.URL,
         addresses: Sequence[str],
         body: bytes,
@@ -137,7 +145,7 @@ class Outbound:
         times = httpx.Timeout(self._limit_s, connect=min(CONNECT_S, self._limit_s))
         for address in addresses:
             request = httpx.Request(
-                "POST",
+                method,
                 # The address in the place of the name pins it; the name goes on in Host and SNI.
                 url.copy_with(host=address),
                 headers=_complete(headers, url),

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from longshore.edge.responses import json_response
 from longshore.surfaces.corpus import openapi
-from longshore.surfaces.corpus.routes import holdings, results
+from longshore.surfaces.corpus.routes import holdings, iiif, images, results
 from longshore.surfaces.corpus.routes.shared import PREFIX
 
 OPEN_PATHS: Final = frozenset({f"{PREFIX}/openapi/"})
@@ -21,6 +21,9 @@ router = APIRouter()
 native = APIRouter(prefix="/longshore/v1/corpus")
 """Routes of Longshore's own."""
 router.include_router(results.router)
+router.include_router(images.router)
+router.include_router(iiif.router)
+native.include_router(images.native)
 router.include_router(holdings.router)
 native.include_router(holdings.native)
 
