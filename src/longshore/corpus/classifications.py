@@ -115,7 +115,7 @@ class ClassificationMixin(WorkerMixin):
                 raise
             logger.warning("This worker run has already set %s on element %s", ml_class, element.id)
             return None
-        self._keep(element, [made], [ml_class], "created classification")
+        self._keep_classifications(element, [made], [ml_class], "created classification")
         return made
 
     @batch_publication
@@ -161,10 +161,10 @@ class ClassificationMixin(WorkerMixin):
         for one in made:
             one["class_name"] = self.retrieve_ml_class(one["ml_class"])
         names = [one["class_name"] for one in made]
-        self._keep(element, made, names, "created classifications")
+        self._keep_classifications(element, made, names, "created classifications")
         return made
 
-    def _keep(
+    def _keep_classifications(
         self,
         element: Element | CachedElement,
         made: list[dict[str, Any]],

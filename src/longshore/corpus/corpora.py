@@ -103,7 +103,7 @@ class CorpusMixin(WorkerMixin):
             wait_max=LONGEST_PAUSE_S,
         ):
             with attempt:
-                self._check_done(export_id, dataset_id)
+                self._check_export_done(export_id, dataset_id)
 
     def get_export(self, export_id: str, dataset_id: UUID | None = None) -> Path:
         """Wait for an export and download it.
@@ -153,7 +153,7 @@ class CorpusMixin(WorkerMixin):
         )
         return self.download_export(done[0]["id"])
 
-    def _check_done(self, export_id: str, dataset_id: UUID | None) -> None:
+    def _check_export_done(self, export_id: str, dataset_id: UUID | None) -> None:
         """Raise unless an export is done; one that is not listed has been told to be there."""
         for export in self.list_exports(dataset_id):
             if export["id"] != export_id or export["state"] == CorpusExportState.Done.value:

@@ -93,7 +93,7 @@ class ElementTypeMixin(WorkerMixin):
             AssertionError: no slug is given, or one is no text.
             MissingTypeError: a type is missing and may not be made.
         """
-        names = self._names(type_slugs)
+        names = self._type_names(type_slugs)
         checks.check(names, "at least one slug of an element type must be given")
         checks.flag(create_missing, "create_missing")
         if not self.corpus_types:
@@ -111,7 +111,7 @@ class ElementTypeMixin(WorkerMixin):
             )
         return True
 
-    def _names(self, type_slugs: tuple[str | list[str], ...]) -> dict[str, str]:
+    def _type_names(self, type_slugs: tuple[str | list[str], ...]) -> dict[str, str]:
         """Return names by slug, of either form of the arguments."""
         if len(type_slugs) == 1 and isinstance(type_slugs[0], list):
             for name in type_slugs[0]:

@@ -151,7 +151,7 @@ class ElementMixin(ElementTypeMixin, ElementListMixin):
             body = {"worker_run_id": self.worker_run_id, "elements": batch}
             made += self.api_client.request("CreateElements", id=str(parent.id), body=body)
         self.keep_in_cache(
-            CachedElement, lambda: self._cached(parent, elements, made), "created elements"
+            CachedElement, lambda: self._element_rows(parent, elements, made), "created elements"
         )
         return made
 
@@ -220,10 +220,10 @@ class ElementMixin(ElementTypeMixin, ElementListMixin):
             "PartialUpdateElement", id=str(element.id), body=kwargs
         )
         if self.use_cache:
-            self._update_cached(element, kwargs)
+            self._update_cached_element(element, kwargs)
         return updated
 
-    def _cached(
+    def _element_rows(
         self,
         parent: Element | CachedElement,
         elements: list[dict[str, Any]],
@@ -243,7 +243,9 @@ class ElementMixin(ElementTypeMixin, ElementListMixin):
             for element, answer in zip(elements, made, strict=True)
         ]
 
-    def _update_cached(self, element: Element | CachedElement, changes: dict[str, Any]) -> None:
+    def _update_cached_element(
+        self, element: Element | CachedElement, changes: dict[str, Any]
+    ) -> None:
         """Change the cache's row; it has no names, and an image must be known to it."""
         kept = {name: value for name, value in changes.items() if name not in {"name", "image"}}
         if "image" in changes:

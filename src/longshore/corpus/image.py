@@ -127,7 +127,7 @@ def download_image(url: str, max_image_pixels: str | int | None = None) -> Image
     with pixels_limited(max_image_pixels):
         image = Image.open(BytesIO(response.content))
     width, height = image.size
-    logger.info("Downloaded image %s - size=%dx%d in %s", url, width, height, response.elapsed)
+    logger.info("Downloaded image %s - size=%dx%d", url, width, height)
     return image
 
 
@@ -142,7 +142,7 @@ def upload_image(image: Image.Image, url: str) -> httpx.Response:
     data = BytesIO()
     image.save(data, format="jpeg")
     response = retried_request("PUT", url, content=data.getvalue())
-    logger.info("Uploaded image to %s in %s", url, response.elapsed)
+    logger.info("Uploaded image to %s", url)
     return response
 
 

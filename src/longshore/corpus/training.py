@@ -93,17 +93,19 @@ class TrainingMixin(WorkerMixin):
             checks.check(made_of == model_id, f"the version that was made is of model {made_of}")
             self.update_model_version(**details)
         with create_archive(model_path) as archive:
-            if archive.size_bytes >= MULTIPART_FROM_BYTES or not self._version().get("s3_put_url"):
+            if archive.size_bytes >= MULTIPART_FROM_BYTES or not self._model_version().get(
+                "s3_put_url"
+            ):
                 self._publish_in_parts(archive)
                 return
             self.upload_to_s3(archive.path)
-            made_id = self._version()["id"]
+            made_id = self._model_version()["id"]
             self.validate_model_version(
                 hash=archive.content_hash,
                 size=archive.size_bytes,
                 archive_hash=archive.archive_hash,
             )
-        if self._version()["id"] != made_id and details:
+        if self._model_version()["id"] != made_id and details:
             logger.warning("Updating the existing version with the attributes of the new one.")
             self.update_model_version(**details)
 
@@ -151,7 +153,7 @@ class TrainingMixin(WorkerMixin):
             self.model_version = self.api_client.request(
                 "CreateModelVersion", id=model_id, body=body
             )
-        logger.info("Model version (%s) was successfully created", self._version()["id"])
+        logger.info("Model version (%s) was successfully created", self._model_version()["id"])
 
     @skip_if_read_only
     def update_model_version(
@@ -174,9 +176,9 @@ class TrainingMixin(WorkerMixin):
             **_known(size=size, archive_hash=archive_hash),
         }
         self.model_version = self.api_client.request(
-            "UpdateModelVersion", id=self._version()["id"], body=body
+            "UpdateModelVersion", id=self._model_version()["id"], body=body
         )
-        logger.info("Model version (%s) was successfully updated", self._version()["id"])
+        logger.info("Model version (%s) was successfully updated", self._model_version()["id"])
 
     @skip_if_read_only
     def upload_to_s3(self, archive_path: Path) -> None:
@@ -186,7 +188,7 @@ class TrainingMixin(WorkerMixin):
             AssertionError: there is no version yet, or it has its files already.
             httpx.HTTPError: the archive cannot be sent.
         """
-        version = self._unpublished()
+        version = self._unpublished_model_version()
         url = version.get("s3_put_url")
         checks.check(url, "the API gave no address to send the archive to")
         logger.info("Uploading to s3...")
@@ -212,7 +214,7 @@ class TrainingMixin(WorkerMixin):
         Raises:
             AssertionError: there is no version yet.
         """
-        pending_id = self._version()["id"]
+        pending_id = self._model_version()["id"]
         body = {"state": "available", "size": size, "hash": hash, "archive_hash": archive_hash}
         try:
             self.model_version = self.api_client.request(
@@ -223,31 +225,31 @@ class TrainingMixin(WorkerMixin):
             if existing_id is None:
                 raise
             logger.warning("A version with hash %s exists; using it instead.", hash)
-            self._remove(pending_id)
+            self._remove_model_version(pending_id)
             self.model_version = self.api_client.request("RetrieveModelVersion", id=existing_id)
-        logger.info("Model version %s is now available.", self._version()["id"])
+        logger.info("Model version %s is now available.", self._model_version()["id"])
 
     def _publish_in_parts(self, archive: Archive) -> None:
-        version = self._unpublished()
+        version = self._unpublished_model_version()
         self.update_model_version(size=archive.size_bytes, archive_hash=archive.archive_hash)
         upload_in_parts(
             self.api_client, archive.path, object_type="model_version", object_id=version["id"]
         )
         logger.info("Model version %s is now available.", version["id"])
 
-    def _remove(self, version_id: str) -> None:
+    def _remove_model_version(self, version_id: str) -> None:
         try:
             self.api_client.request("DestroyModelVersion", id=version_id)
         except ErrorResponse as error:
             logger.error("The pending version %s cannot be removed: %s", version_id, error.content)
 
-    def _version(self) -> dict[str, Any]:
+    def _model_version(self) -> dict[str, Any]:
         if self.model_version is None:
             raise AssertionError("no model version has been created yet")
         return self.model_version
 
-    def _unpublished(self) -> dict[str, Any]:
-        version = self._version()
+    def _unpublished_model_version(self) -> dict[str, Any]:
+        version = self._model_version()
         state = str(version.get("state", "")).lower()
         checks.check(state != "available", "the model version is available already")
         return version

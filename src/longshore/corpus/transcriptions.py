@@ -83,7 +83,9 @@ class TranscriptionMixin(WorkerMixin):
                 "orientation": orientation.value,
             },
         )
-        self._keep(lambda: [{**made, "element_id": element.id}], "created transcription")
+        self._keep_transcriptions(
+            lambda: [{**made, "element_id": element.id}], "created transcription"
+        )
         return made
 
     @batch_publication
@@ -115,7 +117,7 @@ class TranscriptionMixin(WorkerMixin):
         for batch in make_batches(payload, "transcription", batch_size):
             body = {"worker_run_id": self.worker_run_id, "transcriptions": batch}
             made += self.api_client.request("CreateTranscriptions", body=body)["transcriptions"]
-        self._keep(lambda: made, "created transcriptions")
+        self._keep_transcriptions(lambda: made, "created transcriptions")
         return made
 
     @batch_publication
@@ -207,7 +209,7 @@ class TranscriptionMixin(WorkerMixin):
             select, query, CachedTranscription.worker_version_id, CachedTranscription.worker_run_id
         )
 
-    def _keep(self, made: Any, what: str) -> None:
+    def _keep_transcriptions(self, made: Any, what: str) -> None:
         def rows() -> list[dict[str, Any]]:
             return [
                 {
@@ -251,7 +253,9 @@ class TranscriptionMixin(WorkerMixin):
             ]
 
         self.keep_in_cache(CachedElement, children, "created elements")
-        self._keep(lambda: [{**sent, **one} for sent, one in pairs], "created transcriptions")
+        self._keep_transcriptions(
+            lambda: [{**sent, **one} for sent, one in pairs], "created transcriptions"
+        )
 
 
 def _checked_text(transcription: Any, where: str) -> dict[str, Any]:
