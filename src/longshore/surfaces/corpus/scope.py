@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, Text, bindparam, select
+from sqlalchemy import Connection, Select, Text, select
 
 from longshore.access import Principal
 from longshore.errors import InvalidRequest, NotFound
@@ -178,11 +178,19 @@ def kept_elements(
     """Return which of many ids are of elements; these outlive this transaction."""
     dialect = connection.dialect.name
     given = given_parameters(dialect, [(each,) for each in set(element_ids)], 1)
-    return set(
-        connection.execute(_elements(dialect), {"organisation_id": organisation_id, **given})
-        .scalars()
-        .all()
+    found = connection.execute(_elements(dialect), given).all()
+    # Asked for by itself: joined to the elements, SQLite begins with the corpora and walks through
+    # all their elements for each id.
+    among = set(
+        connection.scalars(
+            select(corpora.c.id).where(
+                corpora.c.id.in_({row.corpus_id for row in found}),
+                corpora.c.organisation_id == organisation_id,
+                corpora.c.deletion_id.is_(None),
+            )
+        )
     )
+    return {row.id for row in found if row.corpus_id in among}
 
 
 def transcription(
@@ -284,13 +292,8 @@ def _corpus(
 def _elements(dialect: str) -> Select[Any]:
     given = given_rows(dialect, id=Text)
     return (
-        select(corpus_elements.c.id)
+        select(corpus_elements.c.id, corpus_elements.c.corpus_id)
         .join(given, given.c.id == corpus_elements.c.id)
-        .join(corpora, corpora.c.id == corpus_elements.c.corpus_id)
-        .where(
-            corpora.c.organisation_id == bindparam("organisation_id"),
-            corpora.c.deletion_id.is_(None),
-        )
         .with_for_update(read=True, key_share=True, of=corpus_elements)
     )
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Select, bindparam, func, select
-from sqlalchemy import Text as TextType
+from sqlalchemy import Connection, func, select
 
 from longshore import ids, limits
 from longshore.access import Principal
 from longshore.storage import now_us
-from longshore.storage.bulk import given_parameters, given_rows, insert_rows
+from longshore.storage.bulk import insert_rows
 from longshore.surfaces.corpus import polygons, scope, transcriptions
 from longshore.surfaces.corpus.tables import (
     corpus_elements,
@@ -139,28 +137,21 @@ def _present(
     connection: Connection, parent: _Parent, type_id: str, shapes: Sequence[str]
 ) -> dict[str, str]:
     """Return the zones of the parent that there are already: ids by polygon."""
-    dialect = connection.dialect.name
-    given = given_parameters(dialect, [(shape,) for shape in set(shapes)], 1)
-    wanted = {"parent_id": parent.id, "type_id": type_id, "image_id": parent.image_id}
-    found = connection.execute(_zones(dialect), {**given, **wanted})
-    return {row.polygon: row.id for row in found}
-
-
-@cache
-def _zones(dialect: str) -> Select[Any]:
-    given = given_rows(dialect, polygon=TextType)
-    return (
+    # All zones of the type are looked at: a database that has no index of polygons, and cannot know
+    # how many are given, may compare each with each.
+    found = connection.execute(
         select(corpus_elements.c.id, corpus_elements.c.polygon)
         .join(corpus_paths, corpus_paths.c.child_id == corpus_elements.c.id)
-        .join(given, given.c.polygon == corpus_elements.c.polygon)
         .where(
-            corpus_paths.c.parent_id == bindparam("parent_id"),
-            corpus_elements.c.type_id == bindparam("type_id"),
-            corpus_elements.c.image_id == bindparam("image_id"),
+            corpus_paths.c.parent_id == parent.id,
+            corpus_elements.c.type_id == type_id,
+            corpus_elements.c.image_id == parent.image_id,
         )
         # Of several with the same polygon, the oldest comes last and is taken.
         .order_by(corpus_elements.c.id.desc())
     )
+    wanted = set(shapes)
+    return {row.polygon: row.id for row in found if row.polygon in wanted}
 
 
 def _missing(
