@@ -22,6 +22,7 @@ from longshore.corpus.cache import (
     CachedTranscriptionEntity,
     IntegrityError,
 )
+from longshore.corpus.cache_records import Record
 from tests.unit.corpus_mixins_rig import SQUARE, uuid
 
 COLUMNS = {
@@ -84,7 +85,8 @@ def test_the_layout_is_that_of_version_three(path: Path) -> None:
 
 
 def test_the_fields_of_the_classes_are_the_columns_of_the_tables() -> None:
-    for model in (*cache.MODELS, cache.Version):
+    models: list[type[Record]] = [*cache.MODELS, cache.Version]
+    for model in models:
         assert list(model.fields) == COLUMNS[model.table].split()
 
 

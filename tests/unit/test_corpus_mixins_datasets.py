@@ -17,9 +17,9 @@ import stamina
 
 from longshore.corpus import image, multipart
 from longshore.corpus.archives import extract_tar_zst_archive
-from longshore.corpus.client import ErrorResponse
 from longshore.corpus.corpora import ExportNotFinishedError, FailedExportError
 from longshore.corpus.datasets import DatasetState, check_dataset_set
+from longshore.corpus.exceptions import ErrorResponse
 from longshore.corpus.models import Artifact, Dataset, Element, Set
 from longshore.corpus.training import TAG_TAKEN
 from tests.unit.corpus_mixins_rig import (

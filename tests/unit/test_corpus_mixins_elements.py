@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from longshore.corpus.cache import CachedElement, CachedImage
-from longshore.corpus.client import ErrorResponse
 from longshore.corpus.elements import ElementType, MissingElementType, MissingTypeError
+from longshore.corpus.exceptions import ErrorResponse
 from longshore.corpus.models import Element
 from tests.unit.corpus_mixins_rig import (
     CORPUS,
@@ -294,7 +294,7 @@ def test_lists_send_the_filters_that_are_set(worker: Helpers) -> None:
 def test_filters_have_the_values_that_they_can_have(worker: Helpers) -> None:
     worker.api.answers("ListElements", [])
     with pytest.raises(AssertionError, match="folder must be True or False, not 'yes'"):
-        worker.list_elements(folder="yes")  # type: ignore[typeddict-item]
+        worker.list_elements(folder="yes")  # type: ignore[arg-type]
     with pytest.raises(AssertionError, match="worker_run must be an id, or False"):
         worker.list_elements(worker_run=True)
     with pytest.raises(TypeError, match="no filter recursive"):

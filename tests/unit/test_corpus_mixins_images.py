@@ -14,6 +14,7 @@ import httpx
 import pytest
 import stamina
 from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
 
 from longshore.corpus import image
 from longshore.corpus.cache import CachedElement
@@ -305,7 +306,7 @@ def test_an_image_is_opened_from_a_file(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="a file that exists or an http"):
         open_image(str(tmp_path / "none.png"))
     (tmp_path / "note.txt").write_text("no image")
-    with pytest.raises(Pillow.UnidentifiedImageError):
+    with pytest.raises(UnidentifiedImageError):
         open_image(str(tmp_path / "note.txt"))
 
 
@@ -359,7 +360,7 @@ def test_images_that_are_too_heavy_are_left_out(
     ],
 )
 def test_the_sides_have_limits_of_their_own(
-    iiif: Iiif, limits: dict[str, int], first: tuple[int, int]
+    iiif: Iiif, limits: dict[str, Any], first: tuple[int, int]
 ) -> None:
     offered = resized_images(element=element(), **limits)
     assert seen(next(offered))[1] == first
@@ -405,10 +406,8 @@ def test_what_is_found_on_a_turned_image_goes_back_to_the_stored_one(
     iiif: Iiif, angle: int, mirrored: bool
 ) -> None:
     page = element(rotation_angle=angle, mirrored=mirrored)
-    line: list[list[int | float]] = [[10, 5], [60, 5], [60, 25], [10, 25]]
-    turned: list[list[int | float]] = [
-        list(point) for point in revert_orientation(page, line, True)
-    ]
+    line = [[10, 5], [60, 5], [60, 25], [10, 25]]
+    turned = revert_orientation(page, line, True)
     assert turned[0] == turned[-1]
     back = revert_orientation(page, turned)
     for point, wanted in zip(back, [*line, line[0]], strict=True):
@@ -423,7 +422,7 @@ def test_what_is_found_on_a_turned_image_goes_back_to_the_stored_one(
 
 
 def test_only_what_has_an_image_has_an_orientation() -> None:
-    line: list[list[int | float]] = [[1, 1], [2, 1], [2, 2]]
+    line = [[1, 1], [2, 1], [2, 2]]
     with pytest.raises(AssertionError, match="element must be an Element or CachedElement"):
         revert_orientation({"id": 1}, line)  # type: ignore[arg-type]
     with pytest.raises(AssertionError, match="has no polygon"):

@@ -15,8 +15,8 @@ from longshore.corpus.cache import (
     CachedTranscriptionEntity,
 )
 from longshore.corpus.classifications import DUPLICATE
-from longshore.corpus.client import ErrorResponse
 from longshore.corpus.entities import MissingEntityType
+from longshore.corpus.exceptions import ErrorResponse
 from longshore.corpus.metadata import MetaType
 from longshore.corpus.models import Transcription
 from longshore.corpus.transcriptions import TextOrientation
@@ -324,7 +324,8 @@ def test_a_part_of_a_text_can_have_a_type_alone(worker: Helpers) -> None:
     worker.api.answers("CreateTranscriptionEntity", lambda body, **_: body)
     made = worker.create_transcription_entity(TEXT, type_id=uuid(1), offset=6, length=3)
     assert made == {"type_id": uuid(1), "offset": 6, "length": 3, "worker_run_id": RUN}
-    for wrong in ({}, {"entity": uuid(1), "type_id": uuid(1)}):
+    both: dict[str, Any] = {"entity": uuid(1), "type_id": uuid(1)}
+    for wrong in ({}, both):
         with pytest.raises(AssertionError, match="either entity or type_id"):
             worker.create_transcription_entity(TEXT, offset=6, length=3, **wrong)
     with pytest.raises(AssertionError, match="length must be an int of at least 1"):
@@ -347,15 +348,14 @@ def test_entities_on_a_text_go_in_one_request(
         {"type_id": uuid(1), "offset": 0, "length": 4, **names[0]},
         {"type_id": uuid(2), "offset": 6, "length": 3, "confidence": 0.5, **names[1]},
     ]
+    other: Any = {"type_id": uuid(1), "offset": 0, "length": 1}
+    other |= {} if names[0] else {"name": "Anna"}
     assert worker.create_transcription_entities(TEXT, parts) == [{"id": uuid(5)}] * 2
     assert worker.api.bodies("CreateTranscriptionEntities") == [{"worker_run_id": RUN, key: parts}]
     with pytest.raises(AssertionError, match="no two of the entities may be equal"):
-        worker.create_transcription_entities(TEXT, [parts[0], dict(parts[0])])  # type: ignore[list-item]
+        worker.create_transcription_entities(TEXT, [parts[0], {**parts[0]}])
     with pytest.raises(AssertionError, match="either all entities must have a name, or none"):
-        worker.create_transcription_entities(
-            TEXT, [parts[0], {"type_id": uuid(1), "offset": 0, "length": 1}
-                   | ({} if names[0] else {"name": "Anna"})],  # type: ignore[list-item]
-        )  # fmt: skip
+        worker.create_transcription_entities(TEXT, [parts[0], other])
     with pytest.raises(AssertionError, match=r"entities\[0\]: offset"):
         worker.create_transcription_entities(TEXT, [{**parts[0], "offset": None}])
 

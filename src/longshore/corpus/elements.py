@@ -16,6 +16,7 @@ from longshore.corpus.element_types import (
 )
 from longshore.corpus.mixin import cached_image_id, logger
 from longshore.corpus.models import Element
+from longshore.corpus.polygons import PointLists
 from longshore.corpus.utils import DEFAULT_BATCH_SIZE, batch_publication, make_batches
 from longshore.settings import task_variable
 
@@ -58,7 +59,7 @@ class ElementMixin(ElementTypeMixin, ElementListMixin):
         element: Element,
         type: str,  # noqa: A002 - the name of the worker protocol
         name: str,
-        polygon: list[list[int | float]] | None = None,
+        polygon: PointLists | None = None,
         confidence: float | None = None,
         image: str | None = None,
         slim_output: bool = True,

@@ -15,6 +15,8 @@ from longshore.corpus.checks import check, shown
 Coordinate = int | float
 Point = Sequence[Coordinate]
 Polygon = Sequence[Point]
+PointLists = list[list[int]] | list[list[float]] | list[list[int | float]]
+"""A polygon as the API takes it: lists, since JSON has no other sequences."""
 
 _DECIMALS = 6
 """Digits kept of a turned coordinate, so that 99.9999999999 is the hundred that it stands for."""
@@ -87,7 +89,7 @@ def trim_polygon(polygon: Polygon, image_width: int, image_height: int) -> list[
 
 
 def revert_orientation(
-    element: ImageHolder, polygon: list[list[Coordinate]], reverse: bool = False
+    element: ImageHolder, polygon: PointLists, reverse: bool = False
 ) -> list[list[int]]:
     """Take a polygon found on an opened image back to the image as it is stored.
 

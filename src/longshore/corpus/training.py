@@ -10,7 +10,7 @@ from uuid import UUID
 
 from longshore.corpus import checks
 from longshore.corpus.archives import close_delete_file, create_tar_zst_archive
-from longshore.corpus.client import ErrorResponse
+from longshore.corpus.exceptions import ErrorResponse
 from longshore.corpus.mixin import WorkerMixin, logger, skip_if_read_only
 from longshore.corpus.multipart import upload_in_parts
 from longshore.corpus.tasks import upload_file
