@@ -38,6 +38,9 @@ _NEVER_S: Final = 3_600.0
 _KEEP_ALIVE_S: Final = 300.0
 _LINGER_S: Final = 0.02
 _PULL_WAIT_S: Final = 2.0
+_PULL_FEW: Final = 8
+_PULL_PAUSE_S: Final = 0.1
+_PULL_WAITED_S: Final = 0.01
 _PULL_CHUNKS: Final = 1_000
 _PULL_BYTES: Final = 4_000_000
 _STUCK_S: Final = 2.0
@@ -137,10 +140,16 @@ class AsyncFlow:
             ended = self._ended
             if self._failure is not None:
                 raise self._failure
+            asked = time.monotonic()
             found = await self._pull() if self._outstanding else []
             if found:
                 pause_s = _FIRST_PAUSE_S
+                slow = len(found) < _PULL_FEW and time.monotonic() - asked > _PULL_WAITED_S
                 yield found
+                if slow and self._outstanding:
+                    # Chunks come one by one; some more come with the next request, each of which
+                    # takes processor time from whoever computes them.
+                    await async_sleep(_PULL_PAUSE_S)
             elif ended and not self._outstanding:
                 break
             else:
