@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from longshore import ids
 from longshore.access import tokens
+from longshore.edge.jobs import SYSTEM, JobContext
 from longshore.engine import queues, works
 from longshore.engine.works import NewWork
+from longshore.errors import LongshoreError, Reject
+from longshore.surfaces.corpus.dataset_jobs import HANDLERS
 from longshore.surfaces.corpus.tables import corpus_processes, corpus_tasks
 from tests.surfaces.corpus_rig import Corpora
 from tests.unit.serving import bearer
@@ -90,4 +94,47 @@ def _run(connection: Connection, organisation_id: str, corpus_id: str) -> Task:
     return task
 
 
-__all__ = ["Task", "bearer", "end_task", "run_task"]
+async def run_jobs(corpora: Corpora) -> list[works.Outcome]:
+    """Run the server's own jobs that wait, as the server does; return how each ended."""
+    outcomes = []
+    for lease in corpora.database.write_blocking(_claim_jobs):
+        outcomes.append(await run_job(corpora, lease))
+    return outcomes
+
+
+async def run_job(corpora: Corpora, lease: works.Lease) -> works.Outcome:
+    """Run one job, and note how it ended."""
+    payload = json.loads(lease.payload)
+    context = corpora.served.context
+    job = JobContext(
+        corpora.database,
+        context.blobs,
+        corpora.clock,
+        context.outbound,
+        corpora.database.read_blocking(works.organisation_of, lease.id),
+        lease.id,
+        lease.attempt,
+    )
+    outcome, result = works.Outcome.SUCCESS, b"{}"
+    try:
+        result = json.dumps(await HANDLERS[payload["job"]](job, payload)).encode()
+    except Reject:
+        outcome = works.Outcome.REJECTED
+    except LongshoreError:
+        outcome = works.Outcome.FAILURE
+    ending = works.Ending(lease.id, lease.attempt, outcome, result=result)
+    corpora.database.write_blocking(works.finish, [ending], holder="server")
+    return outcome
+
+
+def claim_jobs(corpora: Corpora) -> list[works.Lease]:
+    """Claim the server's own jobs that wait, without running them."""
+    return corpora.database.write_blocking(_claim_jobs)
+
+
+def _claim_jobs(connection: Connection) -> list[works.Lease]:
+    queue_ids = [queue.id for queue in queues.of_surface(connection, SYSTEM)]
+    return works.claim(connection, queue_ids, limit=100, holder="server", lease_s=60.0)
+
+
+__all__ = ["Task", "bearer", "claim_jobs", "end_task", "run_job", "run_jobs", "run_task"]

@@ -42,7 +42,7 @@ def archive_path(dataset_id: str) -> str:
 
 
 def change_state(
-    connection: Connection, principal: Principal, dataset: Dataset, wanted: State, address: str
+    connection: Connection, principal: Principal, dataset: Dataset, wanted: State, site: str
 ) -> None:
     """Bring a dataset into another state; the one that it has already is fine.
 
@@ -51,7 +51,7 @@ def change_state(
         principal: who wants it.
         dataset: as it is now.
         wanted: the state; for COMPLETE the dataset is being built until its archive is there.
-        address: root of the server's addresses, for the images in the archive.
+        site: root of the server's addresses, for the images in the archive.
 
     Raises:
         InvalidRequest: the dataset is complete.
@@ -72,7 +72,7 @@ def change_state(
         if own_task is not None and own_task == dataset.task_id:
             datasets.put(connection, dataset.id, state=State.COMPLETE.value)
             return
-        _build(connection, principal, dataset, address)
+        _build(connection, principal, dataset, site)
         return
     stop(connection, principal, dataset)
     task_id = own_task if wanted is State.BUILDING else None
@@ -172,9 +172,9 @@ def follow(connection: Connection) -> Mapping[str, int]:
     return {"given_up": len(rows)}
 
 
-def _build(connection: Connection, principal: Principal, dataset: Dataset, address: str) -> None:
+def _build(connection: Connection, principal: Principal, dataset: Dataset, site: str) -> None:
     task_id = ids.uuid()
-    payload = {"job": JOB, "dataset_id": dataset.id, "task_id": task_id, "address": address}
+    payload = {"job": JOB, "dataset_id": dataset.id, "task_id": task_id, "site": site}
     new = NewWork(system_queue(connection, principal.organisation_id), json.dumps(payload).encode())
     work = works.submit(connection, [new], actor=principal.key_name)[0]
     connection.execute(

@@ -246,6 +246,16 @@ def shown(connection: Connection, datasets: Sequence[Dataset]) -> list[dict[str,
     return [_shown(dataset, sets.get(dataset.id, [])) for dataset in datasets]
 
 
+def set_names(connection: Connection, dataset_id: str) -> list[str]:
+    """Return the names of a dataset's sets, in their order."""
+    query = (
+        select(corpus_dataset_sets.c.name)
+        .where(corpus_dataset_sets.c.dataset_id == dataset_id)
+        .order_by(corpus_dataset_sets.c.position)
+    )
+    return list(connection.execute(query).scalars())
+
+
 def _shown(dataset: Dataset, sets: Sequence[Row[Any]]) -> dict[str, Any]:
     return {
         "id": dataset.id,

@@ -306,6 +306,7 @@ def _make_artifacts() -> None:
         sa.Column("sha256", sa.Text(), nullable=True),
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.Column("updated_us", sa.BigInteger(), nullable=False),
+        sa.Column("work_id", sa.Text(), nullable=False),
         sa.CheckConstraint(
             "state IN ('created', 'running', 'failed', 'done')",
             name=op.f("ck_corpus_exports_state"),

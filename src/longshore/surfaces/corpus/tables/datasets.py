@@ -84,6 +84,8 @@ corpus_exports = Table(
     Column("sha256", Text),
     Column("created_us", BigInteger, nullable=False),
     Column("updated_us", BigInteger, nullable=False),
+    # The work of the system job that writes it.
+    Column("work_id", Text, nullable=False),
     CheckConstraint("state IN ('created', 'running', 'failed', 'done')", name="state"),
     Index("ix_corpus_exports_corpus_id_id", "corpus_id", "id"),
 )

@@ -1,0 +1,81 @@
+"""Routes of exports."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from longshore.surfaces.corpus import exports
+from longshore.surfaces.corpus.exports import NewExport
+from longshore.surfaces.corpus.routes.bodies import body_of
+from longshore.surfaces.corpus.routes.links import download_address, root_of
+from longshore.surfaces.corpus.routes.shared import (
+    PREFIX,
+    Numbered,
+    Operator,
+    Reader,
+    Writer,
+    answer,
+    operation,
+)
+from longshore.surfaces.corpus.routes.storing import Id
+
+router = APIRouter(prefix=PREFIX, tags=["corpus"])
+
+
+@router.get("/corpus/{id}/export/", **operation("ListExports"))
+async def list_exports(
+    corpus_id: Id,
+    call: Reader,
+    page: Numbered,
+    dataset_id: Annotated[
+        str | None, Query(description="Only exports of this dataset; all of them without it.")
+    ] = None,
+) -> Response:
+    """List the exports of a corpus, the newest first."""
+    organisation_id = call.principal.organisation_id
+    return answer(await call.read(exports.listing, organisation_id, corpus_id, dataset_id, page))
+
+
+@router.post("/corpus/{id}/export/", **operation("StartExport", body=True))
+async def start(corpus_id: Id, request: Request, call: Writer) -> Response:
+    """Have a corpus, or a dataset of it, written into an SQLite database."""
+    new = await body_of(request, NewExport)
+    return await call.change(
+        "exports.start",
+        exports.start,
+        call.principal,
+        corpus_id,
+        new,
+        root_of(call),
+        target=lambda made: str(made["id"]),
+        render=lambda made: made,
+        status=201,
+    )
+
+
+@router.get("/export/{id}/", **operation("DownloadExport"))
+async def download(export_id: Id, call: Reader) -> Response:
+    """Lead to the file of an export, at an address that needs no key for a while."""
+    secret, name = await call.context.database.write(
+        exports.offer, call.principal.organisation_id, export_id
+    )
+    address = download_address(call, secret, name)
+    return Response(status_code=302, headers={"Location": address})
+
+
+@router.delete("/export/{id}/", **operation("DestroyExport"))
+async def destroy(export_id: Id, call: Operator) -> Response:
+    """Delete an export."""
+    return await call.change(
+        "exports.delete",
+        exports.remove,
+        call.principal,
+        export_id,
+        target=export_id,
+        render=lambda _: None,
+        status=204,
+    )
