@@ -210,6 +210,16 @@ def test_limits_become_a_size_of_the_server(
     assert iiif.asked == [f"/iiif/page/{path}/0/default.jpg"]
 
 
+def test_a_small_zone_of_a_large_image_is_not_enlarged(iiif: Iiif) -> None:
+    zone = {
+        **element()["zone"],
+        "polygon": [[0, 0], [20, 0], [20, 10], [0, 10]],
+        "url": "http://images.test/iiif/page/0,0,20,10/full/0/default.jpg",
+    }
+    assert element(zone=zone).open_image(max_width=50).size == (20, 10)
+    assert iiif.asked == ["/iiif/page/0,0,20,10/full/0/default.jpg"]
+
+
 def test_a_download_is_tried_three_times(iiif: Iiif) -> None:
     statuses = [503, 503, 503]
     iiif.answer = lambda _: statuses.pop() if statuses else None
@@ -237,6 +247,7 @@ def test_a_direct_address_that_has_expired_says_what_to_do(iiif: Iiif) -> None:
     zone = element()["zone"] | {"url": "http://store.test/page?signature"}
     zone["image"] = zone["image"] | {"s3_url": "http://store.test/page?signature"}
     assert element(zone=zone).open_image().size == (100, 50)
+    assert element(zone=zone).open_image(max_width=50).size == (50, 25)
     iiif.answer = lambda _: 403
     with pytest.raises(NotImplementedError, match="has expired: retrieve it again"):
         element(zone=zone).open_image()

@@ -200,26 +200,20 @@ class Element(MagicDict, ImageHolder):
                 again.
             httpx.HTTPError: the image cannot be downloaded.
         """
-        zone = self._zone()
-        kwargs = {"rotation_angle": self.rotation_angle, "mirrored": self.mirrored, **kwargs}
+        self._zone()
+        pixels_max = kwargs.pop("max_image_pixels", None)
+        keep_ratio = bool(preserve_ratio)
         if self.requires_tiles:
-            image = download_tiles(zone.image.url, kwargs.pop("max_image_pixels", None))
-            image = _limited(image, max_width, max_height, keep_ratio=bool(preserve_ratio))
-            return oriented(image, *args, **kwargs)
-        size = self._size(max_width, max_height, keep_ratio=bool(preserve_ratio))
-        extension = extension or IMAGE_EXTENSION
-        url = (
-            self.image_url(size, extension)
-            if use_full_image
-            else self.resize_zone_url(size, extension)
-        )
-        try:
-            return open_image(str(url), *args, **kwargs)
-        except httpx.HTTPStatusError as error:
-            if zone.image.get("s3_url") is not None and error.response.status_code == 403:
-                message = f"The address of the image of {self} has expired: retrieve it again."
-                raise NotImplementedError(message) from error
-            raise
+            image = download_tiles(self.zone.image.url, pixels_max)
+        else:
+            whole = bool(use_full_image)
+            size = self._size(max_width, max_height, keep_ratio=keep_ratio, whole=whole)
+            ask = self.image_url if whole else self.resize_zone_url
+            image = self._opened(str(ask(size, extension or IMAGE_EXTENSION)), pixels_max)
+        # A server has sent the size that it was asked for; a file and tiles have the size they have.
+        image = _limited(image, max_width, max_height, keep_ratio=keep_ratio)
+        kwargs = {"rotation_angle": self.rotation_angle, "mirrored": self.mirrored, **kwargs}
+        return oriented(image, *args, **kwargs)
 
     @contextmanager
     def open_image_tempfile(
@@ -250,10 +244,22 @@ class Element(MagicDict, ImageHolder):
             raise ValueError(f"Element {self.id} has no zone, so it has no image and no polygon.")
         return self.zone
 
-    def _size(self, max_width: int | None, max_height: int | None, *, keep_ratio: bool) -> str:
-        image = self.zone.image
-        fits_across = max_width is None or image.width <= max_width
-        fits_down = max_height is None or image.height <= max_height
+    def _opened(self, url: str, pixels_max: str | int | None) -> Pillow.Image:
+        try:
+            return open_image(url, mode=None, max_image_pixels=pixels_max)
+        except httpx.HTTPStatusError as error:
+            if self.zone.image.get("s3_url") is not None and error.response.status_code == 403:
+                message = f"The address of the image of {self} has expired: retrieve it again."
+                raise NotImplementedError(message) from error
+            raise
+
+    def _size(
+        self, max_width: int | None, max_height: int | None, *, keep_ratio: bool, whole: bool
+    ) -> str:
+        """Return the size to ask a server for; nothing is asked to be larger than it is."""
+        asked = self.zone.image if whole else polygon_bounding_box(self.zone.polygon)
+        fits_across = max_width is None or asked.width <= max_width
+        fits_down = max_height is None or asked.height <= max_height
         if fits_across and fits_down:
             return "full"
         size = f"{max_width or ''},{max_height or ''}"
@@ -263,7 +269,7 @@ class Element(MagicDict, ImageHolder):
 def _limited(
     image: Pillow.Image, max_width: int | None, max_height: int | None, *, keep_ratio: bool
 ) -> Pillow.Image:
-    """Shrink an image to the limits as a server would have, for images made of tiles."""
+    """Shrink an image to the limits as a server would have."""
     across = (max_width or image.width) / image.width
     down = (max_height or image.height) / image.height
     if across >= 1 and down >= 1:
