@@ -96,10 +96,7 @@ def _run(connection: Connection, organisation_id: str, corpus_id: str) -> Task:
 
 async def run_jobs(corpora: Corpora) -> list[works.Outcome]:
     """Run the server's own jobs that wait, as the server does; return how each ended."""
-    outcomes = []
-    for lease in corpora.database.write_blocking(_claim_jobs):
-        outcomes.append(await run_job(corpora, lease))
-    return outcomes
+    return [await run_job(corpora, lease) for lease in claim_jobs(corpora)]
 
 
 async def run_job(corpora: Corpora, lease: works.Lease) -> works.Outcome:
