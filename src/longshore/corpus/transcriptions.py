@@ -230,6 +230,8 @@ class TranscriptionMixin(WorkerMixin):
         made: list[dict[str, Any]],
     ) -> None:
         """Keep the children that the cache does not know yet, and then their texts."""
+        if not self.use_cache:
+            return
         pairs = list(zip(payload, made, strict=True))
 
         def children() -> list[dict[str, Any]]:
