@@ -72,6 +72,7 @@ async def test_a_zone_that_is_there_is_used_again(results: Results) -> None:
     assert [each["created"] for each in second] == [True, False, False]
     assert second[1]["element_id"] == first[0]["element_id"]
     assert second[2]["element_id"] == second[0]["element_id"]
+    # The text of the first zone is new there, the others are of zones that are new.
     assert len({each["id"] for each in [*first, *second]}) == 5
     positions = {row["child_id"]: row["position"] for row in rows_below(results, 0)}
     assert [positions[each["element_id"]] for each in (*first, second[0])] == [0, 1, 2]

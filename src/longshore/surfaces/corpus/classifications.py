@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, select
 
 from longshore import ids, limits
 from longshore.access import Principal
+from longshore.errors import InvalidRequest
 from longshore.storage import now_us
 from longshore.storage.bulk import insert_rows
 from longshore.surfaces.corpus import scope
@@ -70,6 +71,8 @@ def create_many(
 ) -> dict[str, Any]:
     """Put an element into several classes, all or none of them; return them in order.
 
+    What the worker run has said before with the same confidence is not stored again.
+
     Raises:
         InvalidRequest: as `create`, or a class is given twice.
     """
@@ -86,24 +89,21 @@ def _create(
     given: Sequence[OneOfMany],
     place: tuple[str, ...],
 ) -> list[dict[str, Any]]:
+    wanted = _checked(connection, target, run_id, given, place)
     state = "validated" if run_id == BY_HAND else "pending"
-    _check(connection, target, run_id, given, place)
-    rows = [
-        (
-            ids.uuid(),
-            scope.uuid_of(each.ml_class),
-            1.0 if each.confidence is None else each.confidence,
-            bool(each.high_confidence),
-        )
-        for each in given
-    ]
+    stored, new = [], []
+    for each in wanted:
+        row = (each.known or ids.uuid(), each.class_id, each.confidence, each.high_confidence)
+        stored.append(row)
+        if each.known is None:
+            new.append(row)
     same = {
         "element_id": target.id,
         "worker_run_id": run_id,
         "state": state,
         "created_us": now_us(connection),
     }
-    insert_rows(connection, corpus_classifications, _COLUMNS, rows, same=same)
+    insert_rows(connection, corpus_classifications, _COLUMNS, new, same=same)
     return [
         {
             "id": made,
@@ -112,32 +112,37 @@ def _create(
             "high_confidence": high,
             "state": state,
         }
-        for made, class_id, confidence, high in rows
+        for made, class_id, confidence, high in stored
     ]
 
 
-def _check(
+class _Wanted(NamedTuple):
+    """A classification that can be stored; `known` is its id where it is stored already."""
+
+    class_id: str
+    confidence: float
+    high_confidence: bool
+    known: str | None
+
+
+def _checked(
     connection: Connection,
     target: Target,
     run_id: str,
     given: Sequence[OneOfMany],
     place: tuple[str, ...],
-) -> None:
-    query = select(corpus_classes.c.id).where(corpus_classes.c.corpus_id == target.corpus_id)
-    if len(given) <= scope.FEW:
-        query = query.where(
-            corpus_classes.c.id.in_([scope.uuid_of(each.ml_class) for each in given])
-        )
-    classes = set(connection.scalars(query))
+) -> list[_Wanted]:
+    classes = _classes(connection, target, given)
+    stored = corpus_classifications.c
     # Whoever classifies the element waits for the end of this transaction: it is locked.
-    taken = set(
-        connection.scalars(
-            select(corpus_classifications.c.class_id).where(
-                corpus_classifications.c.element_id == target.id,
-                corpus_classifications.c.worker_run_id == run_id,
-            )
+    found = connection.execute(
+        select(stored.id, stored.class_id, stored.confidence, stored.high_confidence).where(
+            stored.element_id == target.id, stored.worker_run_id == run_id
         )
     )
+    said = {row.class_id: row for row in found}
+    wanted: list[_Wanted] = []
+    given_before: set[str] = set()
     for index, each in enumerate(given):
         attr: tuple[str | int, ...] = (*place, index) if place else ()
         class_id = scope.uuid_of(each.ml_class)
@@ -150,6 +155,27 @@ def _check(
                 "confidence",
                 code="required",
             )
-        if class_id in taken:
-            raise scope.refusal(DUPLICATE, code="unique", also={"non_field_errors": [DUPLICATE]})
-        taken.add(class_id)
+        if class_id in given_before:
+            raise _duplicate()
+        given_before.add(class_id)
+        confidence = 1.0 if each.confidence is None else each.confidence
+        high = bool(each.high_confidence)
+        before = said.get(class_id)
+        if before is not None:
+            again = (before.confidence, before.high_confidence) == (confidence, high)
+            if not (place and again and run_id != BY_HAND):
+                raise _duplicate()
+        wanted.append(_Wanted(class_id, confidence, high, before.id if before else None))
+    return wanted
+
+
+def _classes(connection: Connection, target: Target, given: Sequence[OneOfMany]) -> set[str]:
+    query = select(corpus_classes.c.id).where(corpus_classes.c.corpus_id == target.corpus_id)
+    if len(given) <= scope.FEW:
+        named = {scope.uuid_of(each.ml_class) for each in given}
+        query = query.where(corpus_classes.c.id.in_(named))
+    return set(connection.scalars(query))
+
+
+def _duplicate() -> InvalidRequest:
+    return scope.refusal(DUPLICATE, code="unique", also={"non_field_errors": [DUPLICATE]})

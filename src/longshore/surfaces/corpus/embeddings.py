@@ -14,6 +14,8 @@ from longshore.clock import iso
 from longshore.storage import now_us
 from longshore.surfaces.corpus import scope, stamps
 from longshore.surfaces.corpus.paging import Page
+from longshore.surfaces.corpus.repeats import Said
+from longshore.surfaces.corpus.scope import BY_HAND
 from longshore.surfaces.corpus.tables import corpus_embeddings
 
 
@@ -34,8 +36,15 @@ def create(
         InvalidRequest: there is no such worker run, or a number needs more than 32 bits.
     """
     run_id = scope.worker_run(connection, principal, given.worker_run_id)
-    target = scope.element(connection, principal.organisation_id, element_id, kept=True)
-    made, at_us, packed = ids.uuid(), now_us(connection), _packed(given.value)
+    target = scope.element(
+        connection, principal.organisation_id, element_id, kept=True, alone=run_id != BY_HAND
+    )
+    packed, origin = _packed(given.value), stamps.shown(connection, [run_id])[run_id]
+    if run_id != BY_HAND:
+        said = _said(connection, target.id, run_id).take(packed)
+        if said is not None:
+            return _shown(*said, packed, origin)
+    made, at_us = ids.uuid(), now_us(connection)
     connection.execute(
         insert(corpus_embeddings).values(
             id=made,
@@ -45,7 +54,17 @@ def create(
             created_us=at_us,
         )
     )
-    return _shown(made, at_us, packed, stamps.shown(connection, [run_id])[run_id])
+    return _shown(made, at_us, packed, origin)
+
+
+def _said(connection: Connection, element_id: str, run_id: str) -> Said[bytes, tuple[str, int]]:
+    stored = corpus_embeddings.c
+    found = connection.execute(
+        select(stored.id, stored.created_us, stored.value)
+        .where(stored.element_id == element_id, stored.worker_run_id == run_id)
+        .order_by(stored.id)
+    )
+    return Said((bytes(row.value), (row.id, row.created_us)) for row in found)
 
 
 def listing(

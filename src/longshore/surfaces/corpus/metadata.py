@@ -16,7 +16,8 @@ from longshore.access import Principal
 from longshore.storage import now_us
 from longshore.storage.bulk import insert_rows
 from longshore.surfaces.corpus import entities, scope, stamps
-from longshore.surfaces.corpus.scope import Target
+from longshore.surfaces.corpus.repeats import Said
+from longshore.surfaces.corpus.scope import BY_HAND, Target
 from longshore.surfaces.corpus.tables import (
     corpus_entities,
     corpus_entity_types,
@@ -80,7 +81,9 @@ def create(
             run does not exist, or the entity does not exist in the element's corpus.
     """
     run_id = scope.worker_run(connection, principal, given.worker_run_id)
-    target = scope.element(connection, principal.organisation_id, element_id, kept=True)
+    target = scope.element(
+        connection, principal.organisation_id, element_id, kept=True, alone=run_id != BY_HAND
+    )
     one = OneOfMany(given.type, given.name, given.value, given.entity_id)
     made = _insert(connection, target, run_id, [one], ())[0]
     return {**made, **stamps.shown(connection, [run_id])[run_id]}
@@ -96,7 +99,9 @@ def create_many(
         InvalidRequest: as `create`.
     """
     run_id = scope.worker_run(connection, principal, given.worker_run_id)
-    target = scope.element(connection, principal.organisation_id, element_id, kept=True)
+    target = scope.element(
+        connection, principal.organisation_id, element_id, kept=True, alone=run_id != BY_HAND
+    )
     made = _insert(connection, target, run_id, given.metadata_list, ("metadata_list",))
     return {"worker_run_id": run_id or None, "metadata_list": made}
 
@@ -166,16 +171,33 @@ def _insert(
             raise scope.refusal(
                 "name is blank. Give the metadata a name.", *attr, "name", code="blank"
             )
-        value = _text(each, attr)
-        rows.append((ids.uuid(), each.type.value, each.name, value, _meant(each, attr)))
+        rows.append((each.type.value, each.name, _text(each, attr), _meant(each, attr)))
     _check_entities(connection, target, [row[-1] for row in rows], place)
+    said = _said(connection, target, run_id)
+    made = [(said.take(row), row) for row in rows]
+    stored = [(known or ids.uuid(), *row) for known, row in made]
+    new = [row for (known, _), row in zip(made, stored, strict=True) if known is None]
     same = {
         "element_id": target.id,
         "worker_run_id": run_id,
         "created_us": now_us(connection),
     }
-    insert_rows(connection, corpus_metadata, _COLUMNS, rows, same=same)
-    return [{**dict(zip(_COLUMNS, row, strict=True)), "dates": []} for row in rows]
+    insert_rows(connection, corpus_metadata, _COLUMNS, new, same=same)
+    return [{**dict(zip(_COLUMNS, row, strict=True)), "dates": []} for row in stored]
+
+
+def _said(
+    connection: Connection, target: Target, run_id: str
+) -> Said[tuple[str, str, str, str | None], str]:
+    if run_id == BY_HAND:
+        return Said()
+    stored = corpus_metadata.c
+    found = connection.execute(
+        select(stored.id, stored.type, stored.name, stored.value, stored.entity_id)
+        .where(stored.element_id == target.id, stored.worker_run_id == run_id)
+        .order_by(stored.id)
+    )
+    return Said(((row.type, row.name, row.value, row.entity_id), row.id) for row in found)
 
 
 def _text(given: OneOfMany, attr: tuple[str | int, ...]) -> str:

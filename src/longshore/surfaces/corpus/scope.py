@@ -173,12 +173,15 @@ def named_element(
 
 
 def kept_elements(
-    connection: Connection, organisation_id: str, element_ids: Sequence[str]
+    connection: Connection, organisation_id: str, element_ids: Sequence[str], *, alone: bool = False
 ) -> set[str]:
-    """Return which of many ids are of elements; these outlive this transaction."""
+    """Return which of many ids are of elements; these outlive this transaction.
+
+    With `alone`, others that ask so for one of them wait for the end of this transaction.
+    """
     dialect = connection.dialect.name
     given = given_parameters(dialect, [(each,) for each in set(element_ids)], 1)
-    found = connection.execute(_elements(dialect), given).all()
+    found = connection.execute(_elements(dialect, alone), given).all()
     # Asked for by itself: joined to the elements, SQLite begins with the corpora and walks through
     # all their elements for each id.
     among = set(
@@ -194,11 +197,17 @@ def kept_elements(
 
 
 def transcription(
-    connection: Connection, organisation_id: str, transcription_id: str, *, kept: bool = False
+    connection: Connection,
+    organisation_id: str,
+    transcription_id: str,
+    *,
+    kept: bool = False,
+    alone: bool = False,
 ) -> Read:
     """Return a transcription of the organisation.
 
-    With `kept`, it cannot be deleted before the end of this transaction.
+    With `kept`, it cannot be deleted before the end of this transaction; with `alone`, others
+    that ask so wait for that end, too.
 
     Raises:
         NotFound: there is none.
@@ -222,9 +231,12 @@ def transcription(
             )
         )
         if kept:
-            locked = (corpus_transcriptions, corpus_elements)
-            query = query.with_for_update(read=True, key_share=True, of=locked)
+            # The element first: whoever deletes it holds it, and comes to its texts afterwards.
+            query = query.with_for_update(read=True, key_share=True, of=corpus_elements)
         found = connection.execute(query).one_or_none()
+        if alone and found is not None:
+            mine = select(corpus_transcriptions.c.id).where(corpus_transcriptions.c.id == given)
+            connection.execute(mine.with_for_update(key_share=True))
     if found is None:
         raise NotFound(f"There is no transcription {transcription_id[:80]}.")
     return Read(found.id, found.text, found.element_id, found.corpus_id)
@@ -289,12 +301,14 @@ def _corpus(
 
 
 @cache
-def _elements(dialect: str) -> Select[Any]:
+def _elements(dialect: str, alone: bool) -> Select[Any]:
     given = given_rows(dialect, id=Text)
     return (
         select(corpus_elements.c.id, corpus_elements.c.corpus_id)
         .join(given, given.c.id == corpus_elements.c.id)
-        .with_for_update(read=True, key_share=True, of=corpus_elements)
+        # In one order, so that two never wait for each other.
+        .order_by(corpus_elements.c.id)
+        .with_for_update(read=not alone, key_share=True, of=corpus_elements)
     )
 
 

@@ -7,10 +7,10 @@ stored of it has a type in any case.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Column, Connection, Select, func, select
 
 from longshore import ids, limits
 from longshore.access import Principal
@@ -19,7 +19,8 @@ from longshore.storage.bulk import insert_rows
 from longshore.surfaces.corpus import entities, scope, stamps
 from longshore.surfaces.corpus.entities import EntityName
 from longshore.surfaces.corpus.paging import Page
-from longshore.surfaces.corpus.scope import Read
+from longshore.surfaces.corpus.repeats import Said
+from longshore.surfaces.corpus.scope import BY_HAND, Read
 from longshore.surfaces.corpus.tables import (
     corpus_entities,
     corpus_entity_types,
@@ -29,7 +30,17 @@ from longshore.surfaces.corpus.tables import (
 Confidence = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Offset = Annotated[int, msgspec.Meta(ge=0)]
 Length = Annotated[int, msgspec.Meta(ge=1)]
-_COLUMNS: Final = ("id", "type_id", "entity_id", "offset", "length", "confidence")
+
+
+class _Row(NamedTuple):
+    """A span as it is stored."""
+
+    id: str
+    type_id: str
+    entity_id: str | None
+    offset: int
+    length: int
+    confidence: float | None
 
 
 class NewSpan(msgspec.Struct, frozen=True):
@@ -86,20 +97,24 @@ def create(
             no such entity or type in the corpus, both are given and differ, or neither is.
     """
     run_id = scope.worker_run(connection, principal, given.worker_run_id)
-    read = scope.transcription(connection, principal.organisation_id, transcription_id, kept=True)
+    read = scope.transcription(
+        connection, principal.organisation_id, transcription_id, kept=True, alone=run_id != BY_HAND
+    )
     _check_place(read, given, ())
     types = entities.types_of(connection, read.corpus_id)
     entity_id, type_id = _meant(connection, read, given, types)
-    row = (ids.uuid(), type_id, entity_id, given.offset, given.length, given.confidence)
-    _insert(connection, read, run_id, [row])
+    row = _said(connection, read, run_id).take((type_id, entity_id, given.offset, given.length))
+    if row is None:
+        row = _Row(ids.uuid(), type_id, entity_id, given.offset, given.length, given.confidence)
+        _insert(connection, read, run_id, [row])
     return {
-        "id": row[0],
+        "id": row.id,
         "entity": entity_id,
         "type_id": type_id,
         "type": types[type_id],
-        "offset": given.offset,
-        "length": given.length,
-        "confidence": given.confidence,
+        "offset": row.offset,
+        "length": row.length,
+        "confidence": row.confidence,
         **stamps.shown(connection, [run_id])[run_id],
     }
 
@@ -116,7 +131,9 @@ def create_many(
         InvalidRequest: as `create`; an item is given twice; both lists are given, or neither is.
     """
     run_id = scope.worker_run(connection, principal, given.worker_run_id)
-    read = scope.transcription(connection, principal.organisation_id, transcription_id, kept=True)
+    read = scope.transcription(
+        connection, principal.organisation_id, transcription_id, kept=True, alone=run_id != BY_HAND
+    )
     if (given.entities is None) == (given.transcription_entities is None):
         raise scope.refusal(
             "Give the entities as `transcription_entities` (with their types), or as `entities` "
@@ -128,22 +145,17 @@ def create_many(
     if given.entities is None:
         assert given.transcription_entities is not None
         type_ids = _check(read, given.transcription_entities, types, "transcription_entities")
-        named: list[str | None] = [None] * len(type_ids)
-        spans: Sequence[TypedSpan | NamedSpan] = given.transcription_entities
+        rows = _typed(connection, read, run_id, given.transcription_entities, type_ids)
     else:
         type_ids = _check(read, given.entities, types, "entities")
-        named = list(_name(connection, read, run_id, given.entities, type_ids))
-        spans = given.entities
-    rows = [
-        (ids.uuid(), type_id, entity_id, span.offset, span.length, span.confidence)
-        for span, type_id, entity_id in zip(spans, type_ids, named, strict=True)
-    ]
-    _insert(connection, read, run_id, rows)
+        rows = _named(connection, read, run_id, given.entities, type_ids)
     return {
         "worker_run_id": run_id or None,
-        "entities": [{"transcription_entity_id": row[0], "entity_id": row[2]} for row in rows],
+        "entities": [
+            {"transcription_entity_id": row.id, "entity_id": row.entity_id} for row in rows
+        ],
         # The newer clients give back ids here.
-        "transcription_entities": [row[0] for row in rows],
+        "transcription_entities": [row.id for row in rows],
     }
 
 
@@ -290,15 +302,44 @@ def _type(given: str, types: Mapping[str, Any], place: tuple[str | int, ...]) ->
     return type_id
 
 
-def _name(
+def _typed(
+    connection: Connection,
+    read: Read,
+    run_id: str,
+    spans: Sequence[TypedSpan],
+    type_ids: Sequence[str],
+) -> list[_Row]:
+    """Store spans without entities and return them in order."""
+    said = _said(connection, read, run_id)
+    rows, new = [], []
+    for span, type_id in zip(spans, type_ids, strict=True):
+        row = said.take((type_id, None, span.offset, span.length))
+        if row is None:
+            row = _Row(ids.uuid(), type_id, None, span.offset, span.length, span.confidence)
+            new.append(row)
+        rows.append(row)
+    _insert(connection, read, run_id, new)
+    return rows
+
+
+def _named(
     connection: Connection,
     read: Read,
     run_id: str,
     spans: Sequence[NamedSpan],
     type_ids: Sequence[str],
-) -> list[str]:
-    """Make an entity for each span and return their ids."""
-    rows = [(ids.uuid(), type_id, span.name) for span, type_id in zip(spans, type_ids, strict=True)]
+) -> list[_Row]:
+    """Store spans and an entity for each, and return the spans in order."""
+    said = _said_by_name(connection, read, run_id)
+    rows, new, made = [], [], []
+    for span, type_id in zip(spans, type_ids, strict=True):
+        row = said.take((type_id, span.name, span.offset, span.length))
+        if row is None:
+            entity_id = ids.uuid()
+            made.append((entity_id, type_id, span.name))
+            row = _Row(ids.uuid(), type_id, entity_id, span.offset, span.length, span.confidence)
+            new.append(row)
+        rows.append(row)
     same = {
         "corpus_id": read.corpus_id,
         "metas": None,
@@ -306,16 +347,45 @@ def _name(
         "worker_run_id": run_id,
         "created_us": now_us(connection),
     }
-    insert_rows(connection, corpus_entities, ("id", "type_id", "name"), rows, same=same)
-    return [row[0] for row in rows]
+    insert_rows(connection, corpus_entities, ("id", "type_id", "name"), made, same=same)
+    _insert(connection, read, run_id, new)
+    return rows
 
 
-def _insert(
-    connection: Connection, read: Read, run_id: str, rows: Sequence[tuple[Any, ...]]
-) -> None:
+def _said(
+    connection: Connection, read: Read, run_id: str
+) -> Said[tuple[str, str | None, int, int], _Row]:
+    if run_id == BY_HAND:
+        return Said()
+    rows = [_Row(*row) for row in connection.execute(_stored(read, run_id))]
+    return Said(((row.type_id, row.entity_id, row.offset, row.length), row) for row in rows)
+
+
+def _said_by_name(
+    connection: Connection, read: Read, run_id: str
+) -> Said[tuple[str, str, int, int], _Row]:
+    if run_id == BY_HAND:
+        return Said()
+    query = _stored(read, run_id, corpus_entities.c.name).join(
+        corpus_entities, corpus_entities.c.id == corpus_transcription_entities.c.entity_id
+    )
+    found = [(_Row(*row[:-1]), row[-1]) for row in connection.execute(query)]
+    return Said(((row.type_id, name, row.offset, row.length), row) for row, name in found)
+
+
+def _stored(read: Read, run_id: str, *more: Column[Any]) -> Select[Any]:
+    spans = corpus_transcription_entities.c
+    return (
+        select(*(spans[name] for name in _Row._fields), *more)
+        .where(spans.transcription_id == read.id, spans.worker_run_id == run_id)
+        .order_by(spans.id)
+    )
+
+
+def _insert(connection: Connection, read: Read, run_id: str, rows: Sequence[_Row]) -> None:
     same = {
         "transcription_id": read.id,
         "worker_run_id": run_id,
         "created_us": now_us(connection),
     }
-    insert_rows(connection, corpus_transcription_entities, _COLUMNS, rows, same=same)
+    insert_rows(connection, corpus_transcription_entities, _Row._fields, rows, same=same)

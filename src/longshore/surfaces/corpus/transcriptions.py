@@ -8,13 +8,15 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Select, func, literal, select
+from sqlalchemy import Text as TextType
 
 from longshore import ids, limits
 from longshore.access import Principal
 from longshore.storage import now_us
-from longshore.storage.bulk import insert_rows
+from longshore.storage.bulk import given_parameters, given_rows, insert_rows
 from longshore.surfaces.corpus import scope, stamps
 from longshore.surfaces.corpus.paging import Page
+from longshore.surfaces.corpus.repeats import Said
 from longshore.surfaces.corpus.scope import BY_HAND
 from longshore.surfaces.corpus.tables import (
     corpus_elements,
@@ -82,7 +84,9 @@ def create(
         InvalidRequest: there is no such worker run, it gives no confidence, or the text is blank.
     """
     run_id = scope.worker_run(connection, principal, given.worker_run_id)
-    target = scope.element(connection, principal.organisation_id, element_id, kept=True)
+    target = scope.element(
+        connection, principal.organisation_id, element_id, kept=True, alone=run_id != BY_HAND
+    )
     check_text(run_id, given.text, given.confidence, ())
     text = Text(target.id, given.text, given.confidence, given.orientation.value)
     made = insert(connection, run_id, [text])[0]
@@ -107,7 +111,10 @@ def create_many(
             raise scope.unknown("element", each.element_id, *attr, "element_id")
         texts.append(Text(element_id, each.text, each.confidence, each.orientation.value))
     known = scope.kept_elements(
-        connection, principal.organisation_id, [text.element_id for text in texts]
+        connection,
+        principal.organisation_id,
+        [text.element_id for text in texts],
+        alone=run_id != BY_HAND,
     )
     for index, text in enumerate(texts):
         if text.element_id not in known:
@@ -139,11 +146,44 @@ def check_text(
 
 
 def insert(connection: Connection, run_id: str, texts: Sequence[Text]) -> list[dict[str, Any]]:
-    """Store transcriptions that are checked, and return them in order."""
-    rows = [(ids.uuid(), *msgspec.structs.astuple(text)) for text in texts]
+    """Store transcriptions that are checked, and return them in order.
+
+    A text that the worker run has given the element before is not stored again.
+    """
+    said = _said(connection, run_id, texts)
+    rows, new = [], []
+    for text in texts:
+        row = said.take((text.element_id, text.text, text.orientation))
+        if row is None:
+            row = (ids.uuid(), *msgspec.structs.astuple(text))
+            new.append(row)
+        rows.append(row)
     same = {"worker_run_id": run_id, "created_us": now_us(connection)}
-    insert_rows(connection, corpus_transcriptions, _COLUMNS, rows, same=same)
+    insert_rows(connection, corpus_transcriptions, _COLUMNS, new, same=same)
     return [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+
+
+def _said(
+    connection: Connection, run_id: str, texts: Sequence[Text]
+) -> Said[tuple[str, str, str], tuple[Any, ...]]:
+    if run_id == BY_HAND:
+        return Said()
+    dialect = connection.dialect.name
+    given = given_rows(dialect, id=TextType)
+    stored = corpus_transcriptions
+    query = (
+        select(*(stored.c[name] for name in _COLUMNS))
+        .join(given, given.c.id == stored.c.element_id)
+        .where(stored.c.worker_run_id == run_id)
+        .order_by(stored.c.id)
+    )
+    if len(texts) <= scope.FEW:
+        query = query.where(stored.c.text.in_({text.text for text in texts}))
+    elements = given_parameters(
+        dialect, [(each,) for each in {text.element_id for text in texts}], 1
+    )
+    found = connection.execute(query, elements)
+    return Said(((row.element_id, row.text, row.orientation), tuple(row)) for row in found)
 
 
 class Wanted(msgspec.Struct, frozen=True):
