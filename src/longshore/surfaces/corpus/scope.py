@@ -73,10 +73,10 @@ def refusal(
 
 def unknown(kind: str, given: str, *attr: str | int) -> InvalidRequest:
     """Return the error for a field that names a thing by an id that does not exist."""
-    place = _place(attr)
+    where = place(attr)
     if uuid_of(given) is None:
-        return refusal(f"{place}: {given[:80]!r} is no UUID. Give the id of {kind}.", *attr)
-    return refusal(f"{place}: there is no {kind} {given}.", *attr, code="does_not_exist")
+        return refusal(f"{where}: {given[:80]!r} is no UUID. Give the id of {kind}.", *attr)
+    return refusal(f"{where}: there is no {kind} {given}.", *attr, code="does_not_exist")
 
 
 def corpus(
@@ -312,5 +312,6 @@ def _elements(dialect: str, alone: bool) -> Select[Any]:
     )
 
 
-def _place(attr: Sequence[str | int]) -> str:
+def place(attr: Sequence[str | int]) -> str:
+    """Return the path of a field as people read it: `transcriptions[2].text`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in attr)[1:]
