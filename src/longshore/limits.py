@@ -332,3 +332,27 @@ IMAGE_CACHE_BYTES: Final = 128 * MIB
 
 POLYGON_POINTS: Final = 10_000
 """Most points of the polygon of a zone."""
+
+TASK_FILES: Final = 10_000
+"""Most files that one task leaves in its directory."""
+
+TASK_FILES_BYTES: Final = 100 * 1024 * MIB
+"""Most bytes of all files that one task leaves in its directory."""
+
+MODEL_FILES: Final = 100_000
+"""Most entries in the archive of a version of a model that a worker unpacks."""
+
+MODEL_UNPACKED_BYTES: Final = 200 * 1024 * MIB
+"""Most bytes without compression in the archive of a version of a model."""
+
+UNPACK_RATIO: Final = 100
+"""How many times larger than the archive its files may get, where they have more than 64 MiB."""
+
+CORPUS_TYPES: Final = 500
+"""Most types of elements in a corpus."""
+
+ELEMENTS_PER_CALL: Final = 10_000
+"""Most elements that one call makes, or puts below another."""
+
+ELEMENTS_DELETED_PER_CALL: Final = 2_000
+"""Most elements that go with the one that a call deletes; more are deleted by a job."""

@@ -80,30 +80,41 @@ def unknown(kind: str, given: str, *attr: str | int) -> InvalidRequest:
 
 
 def corpus(
-    connection: Connection, organisation_id: str, corpus_id: str, *, alone: bool = False
+    connection: Connection,
+    organisation_id: str,
+    corpus_id: str,
+    *,
+    kept: bool = False,
+    alone: bool = False,
 ) -> str:
     """Return the id of a corpus of the organisation.
 
-    With `alone`, others that ask so wait for the end of this transaction.
+    With `kept`, it cannot go before the end of this transaction; with `alone`, others that ask so
+    wait for that end, too.
 
     Raises:
         NotFound: there is none, or it is being deleted.
     """
-    found = _corpus(connection, organisation_id, corpus_id, alone=alone)
+    found = _corpus(connection, organisation_id, corpus_id, kept=kept, alone=alone)
     if found is None:
         raise NotFound(f"There is no corpus {corpus_id[:80]}.")
     return found
 
 
 def named_corpus(
-    connection: Connection, organisation_id: str, corpus_id: str, *, alone: bool = False
+    connection: Connection,
+    organisation_id: str,
+    corpus_id: str,
+    *,
+    kept: bool = False,
+    alone: bool = False,
 ) -> str:
     """Do what `corpus` does for an id in the field `corpus` of a body.
 
     Raises:
         InvalidRequest: there is none, or it is being deleted.
     """
-    found = _corpus(connection, organisation_id, corpus_id, alone=alone)
+    found = _corpus(connection, organisation_id, corpus_id, kept=kept, alone=alone)
     if found is None:
         raise unknown("corpus", corpus_id, "corpus")
     return found
@@ -287,7 +298,7 @@ def _process(connection: Connection, work_id: str) -> str | None:
 
 
 def _corpus(
-    connection: Connection, organisation_id: str, corpus_id: str, *, alone: bool
+    connection: Connection, organisation_id: str, corpus_id: str, *, kept: bool, alone: bool
 ) -> str | None:
     given = uuid_of(corpus_id)
     if given is None:
@@ -297,7 +308,9 @@ def _corpus(
         corpora.c.organisation_id == organisation_id,
         corpora.c.deletion_id.is_(None),
     )
-    return connection.scalar(query.with_for_update(key_share=True) if alone else query)
+    if kept or alone:
+        query = query.with_for_update(read=not alone, key_share=True)
+    return connection.scalar(query)
 
 
 @cache
