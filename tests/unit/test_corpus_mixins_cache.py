@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -189,6 +190,18 @@ def test_threads_share_the_cache(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert raw(path, "SELECT count(*) FROM elements") == [(150,)]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_has_a_connection_of_its_own(path: Path) -> None:
+    child = multiprocessing.get_context("fork").Process(
+        target=CachedElement.create, kwargs={"id": uuid(1), "type": "page"}
+    )
+    child.start()
+    child.join(timeout=30)
+    assert child.exitcode == 0
+    CachedElement.create(id=uuid(2), type="page")
+    assert raw(path, "SELECT count(*) FROM elements") == [(2,)]
 
 
 def test_a_file_that_was_left_behind_is_used_again(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,8 @@ class Database:
         self.path: Path | None = None
         self._connection: sqlite3.Connection | None = None
         self._lock = threading.RLock()
+        self._inherited: list[sqlite3.Connection] = []
+        os.register_at_fork(after_in_child=self._reopen)
 
     def init(self, path: str | Path) -> None:
         """Choose the file, and close the one that was open."""
@@ -72,6 +75,16 @@ class Database:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
+
+    def _reopen(self) -> None:
+        """Give a forked process a connection of its own.
+
+        SQLite forbids to use that of the parent, and even to close it.
+        """
+        self._lock = threading.RLock()
+        if self._connection is not None:
+            self._inherited.append(self._connection)
+            self.connect()
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
