@@ -14,6 +14,7 @@ import typer
 from longshore import __version__
 from longshore.cli import (
     buckets,
+    corpus,
     demo,
     doctor,
     keys,
@@ -74,6 +75,7 @@ app.command("workers")(workers.workers)
 app.command("doctor")(doctor.doctor)
 app.add_typer(buckets.app, name="buckets")
 app.add_typer(services.app, name="service")
+app.add_typer(corpus.app, name="corpus")
 app.add_typer(queues.app, name="queue")
 app.add_typer(keys.app, name="key")
 app.add_typer(demo.app, name="demo")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
-from xml.etree.ElementTree import Element, SubElement, indent, tostring
+from xml.etree.ElementTree import Element, SubElement
 
 from longshore.corpus.formats import xml
 from longshore.corpus.formats.pages import Kind, Page, Polygon, Zone, image_file, rectangle
@@ -28,17 +28,19 @@ def read(path: Path, root: Element, folders: tuple[str, ...]) -> Page:
             f"The ALTO file has {len(pages)} pages. Only files of one page, with its image beside "
             "it, can be imported."
         )
-    names = xml.descendants(root, "fileName")
-    named = (names[0].text or "").strip() if names else ""
-    image = xml.image_beside(path, named)
-    if image is None:
-        raise InvalidRequest(f"Its image {(named or path.stem)[:200]!r} is not beside the file.")
+    image = xml.image_beside(path, image_named(root))
     page = pages[0]
     spaces = xml.children(
         page, "PrintSpace", "TopMargin", "BottomMargin", "LeftMargin", "RightMargin"
     )
     zones = [zone for space in spaces for zone in _blocks(space, 0)]
     return Page(str(path), image.stem, folders, image_file(image), tuple(zones), _size(root, page))
+
+
+def image_named(root: Element) -> str:
+    """Return what a file calls its image, or ""."""
+    names = xml.descendants(root, "fileName")
+    return (names[0].text or "").strip() if names else ""
 
 
 def write(image_name: str, size: tuple[int, int], zones: Iterable[Zone]) -> bytes:
@@ -62,12 +64,11 @@ def write(image_name: str, size: tuple[int, int], zones: Iterable[Zone]) -> byte
     loose = tuple(zone for zone in listed if zone.kind is Kind.LINE)
     blocks = [zone for zone in listed if zone.kind is Kind.REGION]
     if loose:
-        block = SubElement(space, "TextBlock", ID="b0", **_box(loose))
+        block = SubElement(space, "TextBlock", {"ID": "b0", **_box(loose)})
         _write_lines(block, loose, "b0")
     for index, zone in enumerate(blocks, 1):
         _write_block(space, zone, f"b{index}")
-    indent(root)
-    return tostring(root, encoding="utf-8", xml_declaration=True)
+    return xml.encoded(root)
 
 
 def _size(root: Element, page: Element) -> tuple[float, float] | None:
@@ -139,16 +140,16 @@ def _write_block(parent: Element, zone: Zone, identity: str) -> None:
     inner = [each for each in zone.zones if each.kind is Kind.REGION]
     lines = tuple(each for each in zone.zones if each.kind is Kind.LINE)
     if not inner:
-        block = SubElement(parent, "TextBlock", ID=identity, **_box([zone]))
+        block = SubElement(parent, "TextBlock", {"ID": identity, **_box([zone])})
         _write_shape(block, zone.polygon)
         if zone.text is not None and not lines:
             lines = (Zone(Kind.LINE, zone.polygon, "", zone.text, zone.confidence),)
         _write_lines(block, lines, identity)
         return
-    composed = SubElement(parent, "ComposedBlock", ID=identity, **_box([zone]))
+    composed = SubElement(parent, "ComposedBlock", {"ID": identity, **_box([zone])})
     _write_shape(composed, zone.polygon)
     if lines:
-        block = SubElement(composed, "TextBlock", ID=f"{identity}b0", **_box(lines))
+        block = SubElement(composed, "TextBlock", {"ID": f"{identity}b0", **_box(lines)})
         _write_lines(block, lines, f"{identity}b0")
     for index, each in enumerate(inner, 1):
         _write_block(composed, each, f"{identity}b{index}")
@@ -156,7 +157,7 @@ def _write_block(parent: Element, zone: Zone, identity: str) -> None:
 
 def _write_lines(block: Element, lines: Iterable[Zone], identity: str) -> None:
     for index, zone in enumerate(lines, 1):
-        line = SubElement(block, "TextLine", ID=f"{identity}l{index}", **_box([zone]))
+        line = SubElement(block, "TextLine", {"ID": f"{identity}l{index}", **_box([zone])})
         _write_shape(line, zone.polygon)
         if zone.text is not None:
             sure = {} if zone.confidence is None else {"WC": f"{zone.confidence:.4g}"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from longshore.corpus.formats.pages import Failure, ImageBytes, ImageService, Page
@@ -72,20 +73,31 @@ def _canvases(manifest: dict[str, Any]) -> list[Any]:
 
 def _image(canvas: dict[str, Any], fetch: Fetch) -> ImageService | ImageBytes | None:
     """Return the first image that is painted on a canvas."""
-    for resource in _resources(canvas):
-        if resource.get("@type") == "oa:Choice":
-            resource = resource.get("default") or {}
-        elif resource.get("type") == "Choice":
-            resource = next(iter(_list(resource.get("items"))), {})
+    for resource in map(_chosen, _resources(canvas)):
         for service in _list(resource.get("service")):
-            address = service.get("id") or service.get("@id") if isinstance(service, dict) else None
-            if isinstance(address, str):
+            address = _address(service)
+            if address is not None:
                 return ImageService(address)
-        address = resource.get("id") or resource.get("@id")
-        if isinstance(address, str):
+        address = _address(resource)
+        if address is not None:
             name = address.rpartition("/")[2] or "image"
-            return ImageBytes(name[:200], lambda: fetch(address))
+            return ImageBytes(name[:200], partial(fetch, address))
     return None
+
+
+def _chosen(resource: dict[str, Any]) -> dict[str, Any]:
+    """Return the first of several images that a viewer may choose from."""
+    chosen: Any = resource
+    if resource.get("@type") == "oa:Choice":
+        chosen = resource.get("default")
+    elif resource.get("type") == "Choice":
+        chosen = next(iter(_list(resource.get("items"))), None)
+    return chosen if isinstance(chosen, dict) else {}
+
+
+def _address(thing: Any) -> str | None:
+    found = (thing.get("id") or thing.get("@id")) if isinstance(thing, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _resources(canvas: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
-from xml.etree.ElementTree import Element, SubElement, indent, tostring
+from xml.etree.ElementTree import Element, SubElement
 
 from longshore.corpus.formats import xml
 from longshore.corpus.formats.pages import Kind, Page, Polygon, Zone, image_file
@@ -24,10 +24,7 @@ def read(path: Path, root: Element, folders: tuple[str, ...]) -> Page:
     page = xml.child(root, "Page")
     if page is None:
         raise InvalidRequest("The PAGE file has no element Page.")
-    named = page.get("imageFilename", "")
-    image = xml.image_beside(path, named)
-    if image is None:
-        raise InvalidRequest(f"Its image {named[:200]!r} is not beside the file.")
+    image = xml.image_beside(path, image_named(root))
     size = (
         xml.number(page.get("imageWidth"), "imageWidth"),
         xml.number(page.get("imageHeight"), "imageHeight"),
@@ -35,6 +32,12 @@ def read(path: Path, root: Element, folders: tuple[str, ...]) -> Page:
     zones = _regions(page, _reading_order(page), 0)
     usable = size if min(size) > 0 else None
     return Page(str(path), image.stem, folders, image_file(image), tuple(zones), usable)
+
+
+def image_named(root: Element) -> str:
+    """Return what a file calls its image, or ""."""
+    page = xml.child(root, "Page")
+    return "" if page is None else page.get("imageFilename", "")
 
 
 def write(
@@ -67,8 +70,7 @@ def write(
         regions.append(Zone(Kind.REGION, _around(loose), zones=loose))
     for index, region in enumerate(regions, 1):
         _write_region(page, region, f"r{index}")
-    indent(root)
-    return tostring(root, encoding="utf-8", xml_declaration=True)
+    return xml.encoded(root)
 
 
 def _reading_order(page: Element) -> dict[str, int]:

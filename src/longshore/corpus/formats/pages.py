@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -139,8 +138,3 @@ def on_image(polygon: Polygon, scale: Point, size: tuple[int, int]) -> list[list
         ring.pop()
     flat = any(len({point[axis] for point in ring}) < 2 for axis in (0, 1))
     return None if len(ring) < 3 or flat else [*ring, ring[0]]
-
-
-def opened(data: bytes) -> io.BytesIO:
-    """Return bytes as a file."""
-    return io.BytesIO(data)

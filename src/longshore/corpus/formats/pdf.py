@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from longshore import limits
-from longshore.corpus.formats.pages import Failure, ImageBytes, Page
+from longshore.corpus.formats.pages import ImageBytes, Page
 from longshore.errors import ConfigurationError, InvalidRequest, TooLarge
 
 DPI: Final = 200
 _POINTS_PER_INCH: Final = 72
+# PDFium works for one thread at a time.
+_PDFIUM: Final = threading.Lock()
 
 
-def read(path: Path, folders: tuple[str, ...], *, dpi: int = DPI) -> Iterator[Page | Failure]:
+def read(path: Path, folders: tuple[str, ...], *, dpi: int = DPI) -> Iterator[Page]:
     """Give a page for each page of a file, in a folder of the file's name.
 
     Args:
@@ -27,43 +31,43 @@ def read(path: Path, folders: tuple[str, ...], *, dpi: int = DPI) -> Iterator[Pa
         InvalidRequest: it is no PDF file, is damaged, or needs a password.
         ConfigurationError: the library for it is not installed.
     """
-    count = len(_opened(path))
-    for number in range(count):
-        source = f"{path}, page {number + 1}"
-        image = ImageBytes(
-            f"{path.stem}-{number + 1}.png", lambda index=number: _draw(path, index, dpi)
-        )  # type: ignore[misc]
-        yield Page(source, str(number + 1), (*folders, path.stem), image)
+    document = _Document(path)
+    for index in range(document.pages):
+        image = ImageBytes(f"{path.stem}-{index + 1}.png", partial(document.draw, index, dpi))
+        yield Page(f"{path}, page {index + 1}", str(index + 1), (*folders, path.stem), image)
 
 
-def _opened(path: Path) -> Any:
-    try:
-        import pypdfium2  # type: ignore[import-untyped]  # noqa: PLC0415
-    except ImportError as error:
-        raise ConfigurationError(
-            "To read PDF files, install the extra: pip install 'longshore[corpus]'."
-        ) from error
-    try:
-        return pypdfium2.PdfDocument(path)
-    except (pypdfium2.PdfiumError, OSError) as error:
-        raise InvalidRequest(f"The PDF file cannot be opened: {error}.") from error
+class _Document:
+    def __init__(self, path: Path) -> None:
+        try:
+            import pypdfium2  # type: ignore[import-untyped]  # noqa: PLC0415
+        except ImportError as error:
+            raise ConfigurationError(
+                "To read PDF files, install the extra: pip install 'longshore[corpus]'."
+            ) from error
+        self._failure: Any = pypdfium2.PdfiumError
+        with _PDFIUM:
+            try:
+                self._document = pypdfium2.PdfDocument(path)
+                self.pages = len(self._document)
+            except (pypdfium2.PdfiumError, OSError) as error:
+                raise InvalidRequest(f"The PDF file cannot be opened: {error}.") from error
 
-
-def _draw(path: Path, index: int, dpi: int) -> bytes:
-    document = _opened(path)
-    try:
-        page = document[index]
+    def draw(self, index: int, dpi: int) -> bytes:
+        """Return a page as a PNG file; pages are mostly text on white, which it keeps sharp."""
         scale = dpi / _POINTS_PER_INCH
-        width, height = page.get_size()
-        if width * scale * height * scale > limits.IMAGE_PIXELS:
-            raise TooLarge(
-                f"At {dpi} dpi the page has more than {limits.IMAGE_PIXELS} pixels. Give fewer by "
-                "--dpi."
-            )
-        # Pages are mostly text on white, which PNG keeps sharp and small.
-        image = page.render(scale=scale).to_pil().convert("RGB")
-    finally:
-        document.close()
-    out = io.BytesIO()
-    image.save(out, "PNG", compress_level=4)
-    return out.getvalue()
+        with _PDFIUM:
+            try:
+                page = self._document[index]
+                width, height = page.get_size()
+                if width * height * scale**2 > limits.IMAGE_PIXELS:
+                    raise TooLarge(
+                        f"At {dpi} dpi the page has more than {limits.IMAGE_PIXELS} pixels. Give "
+                        "fewer by --dpi."
+                    )
+                image = page.render(scale=scale).to_pil().convert("RGB")
+            except self._failure as error:
+                raise InvalidRequest(f"The page cannot be drawn: {error}.") from error
+        out = io.BytesIO()
+        image.save(out, "PNG", compress_level=4)
+        return out.getvalue()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Final
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element, ParseError, indent, tostring
 
 from longshore.corpus.formats.pages import IMAGE_SUFFIXES, Point, Polygon, read_file
 from longshore.errors import ConfigurationError, InvalidRequest
@@ -45,8 +45,7 @@ def parse(path: Path) -> Element:
 
 def local(element: Element) -> str:
     """Return the name of an element without its namespace, which is another one in each version."""
-    tag = element.tag
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+    return element.tag.rpartition("}")[2]
 
 
 def children(element: Element, *names: str) -> list[Element]:
@@ -92,12 +91,15 @@ def points(text: str, what: str) -> Polygon:
     return tuple(found)
 
 
-def image_beside(xml: Path, named: str) -> Path | None:
-    """Return the image that belongs to a file, beside it or one folder above, or None.
+def image_beside(xml: Path, named: str) -> Path:
+    """Return the image that belongs to a file: beside it, or one folder above.
 
     Args:
         xml: the file.
         named: what it calls its image; only the name counts, wherever it says that it lies.
+
+    Raises:
+        InvalidRequest: there is none.
     """
     name = named.replace("\\", "/").rpartition("/")[2]
     folders = (xml.parent, xml.parent.parent, xml.parent.parent / "images", xml.parent / "images")
@@ -109,7 +111,14 @@ def image_beside(xml: Path, named: str) -> Path | None:
             path = folder / candidate
             if path.is_file():
                 return path
-    return None
+    raise InvalidRequest(f"Its image {(name or xml.stem)[:200]!r} is not beside the file.")
+
+
+def encoded(root: Element) -> bytes:
+    """Return an element and all in it as a file, indented."""
+    indent(root)
+    data: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
+    return data
 
 
 def clean(text: str) -> str:
