@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from longshore.worker.documents import Document, Field, InputFile, Page
     from longshore.worker.registry import app, function, setup
     from longshore.worker.services import Record, service
+    from longshore.worker.tasks_registry import elements_worker
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,7 @@ _HOMES = {
     "Work": "longshore.sdk",
     "app": "longshore.worker.registry",
     "create_chunks": "longshore.sdk",
+    "elements_worker": "longshore.worker.tasks_registry",
     "function": "longshore.worker.registry",
     "service": "longshore.worker.services",
     "setup": "longshore.worker.registry",
@@ -72,6 +74,7 @@ __all__ = [
     "__version__",
     "app",
     "create_chunks",
+    "elements_worker",
     "function",
     "service",
     "setup",

@@ -1,4 +1,4 @@
-"""`longshore worker`: serve apps, buckets and services from this machine."""
+"""`longshore worker`: serve apps, buckets, services and workers of corpora from this machine."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Modules = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="MODULE",
-        help="Modules or files with the apps, functions and services to serve, such as "
-        "acme.receipts or ./receipts.py; none for works of buckets that name what runs them, and "
-        "for services that are workbooks.",
+        help="Modules or files with the apps, functions, services and elements workers to serve, such as "
+        "acme.receipts or ./receipts.py; none for works of buckets that name what runs them, for "
+        "services that are workbooks, and for --task.",
     ),
 ]
 Buckets = Annotated[
@@ -71,6 +71,36 @@ Shell = Annotated[
         help="Give a command of one element to a shell. Whoever can deposit work can then run "
         "any shell line here.",
     ),
+]
+
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--task",
+        metavar="SLUG[:VERSION]=COMMAND",
+        help="Run tasks of a worker of corpora with a program, such as one of another virtual "
+        "environment; no shell runs it; may be repeated.",
+    ),
+]
+TaskKinds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--task-kind",
+        metavar="[SLUG=]KIND",
+        help="What such a worker works on: elements (default) or dataset; may be repeated.",
+    ),
+]
+TasksDirectory = Annotated[
+    Path | None,
+    typer.Option(
+        "--tasks-dir",
+        metavar="DIR",
+        help="Where tasks get their directories; default is the system's temporary directory.",
+    ),
+]
+KeepTasks = Annotated[
+    bool,
+    typer.Option("--keep-tasks", help="Keep the directories of tasks there when they have ended."),
 ]
 
 Server = Annotated[
@@ -140,6 +170,10 @@ def worker(
     events: Events = None,
     parents: Parents = None,
     shell: Shell = False,
+    tasks: Tasks = None,
+    task_kinds: TaskKinds = None,
+    tasks_directory: TasksDirectory = None,
+    keep_tasks: KeepTasks = False,
     lives: Lives = None,
     drain_s: Annotated[
         float,
@@ -147,7 +181,7 @@ def worker(
     ] = 20.0,
     parent_pid: ParentPid = None,
 ) -> None:
-    """Claim work of the given apps, buckets and services and run it, until stopped.
+    """Claim work of the given apps, buckets, services and workers and run it, until stopped.
 
     The API key comes from LONGSHORE_KEY, or from the data directory of a server on this machine.
     Stop it with Ctrl-C or SIGTERM: it takes nothing new, lets running work end, and hands the
@@ -174,6 +208,10 @@ def worker(
         where=bucket_filter(sites, tags, events, parents),
         shell=shell,
         lives=lives,
+        tasks=tasks or (),
+        task_kinds=task_kinds or (),
+        tasks_directory=None if tasks_directory is None else str(tasks_directory.absolute()),
+        keep_tasks=keep_tasks,
         workbooks=executor in (Executor.process, Executor.thread) and installed(),
     )
     raise typer.Exit(run(options))

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -27,18 +27,16 @@ from longshore.wire.worker import (
 from longshore.worker import archiving
 from longshore.worker.buckets import read_job
 from longshore.worker.channel import Finished, Run
-from longshore.worker.commands import Commands
 from longshore.worker.files import fetch_input, store_pdf
+from longshore.worker.launchers import Launchers
 from longshore.worker.leases import Leases
 from longshore.worker.livelogs import LiveLogs
 from longshore.worker.output import AttemptOutput
 from longshore.worker.reports import Reporter
-from longshore.worker.slots import Attempt, Slot, Stop, first_of, stopped
+from longshore.worker.slots import Attempt, Slot, Stop, Stopped, stopped, unless_stopped
 from longshore.worker.texts import attempt_error
 from longshore.worker.transport import Transport
 from longshore.worker.workbooks import WorkbookFiles
-
-T = TypeVar("T")
 
 
 class _Chunk(msgspec.Struct):
@@ -51,10 +49,6 @@ class _Chunk(msgspec.Struct):
 _CHUNKS = msgspec.json.Decoder(_Chunk)
 
 
-class _Stopped(Exception):
-    """The attempt was stopped while the worker itself was busy with it."""
-
-
 class Attempts:
     """The attempts that run now."""
 
@@ -64,7 +58,7 @@ class Attempts:
         logs: LiveLogs,
         leases: Leases,
         reporter: Reporter,
-        commands: Commands,
+        launchers: Launchers,
         *,
         directory: Path,
         log: Any,
@@ -74,7 +68,7 @@ class Attempts:
         self._logs = logs
         self._leases = leases
         self._reporter = reporter
-        self._commands = commands
+        self._launchers = launchers
         self._directory = directory
         self._log = log
         self._running: dict[tuple[str, int], Attempt] = {}
@@ -83,6 +77,7 @@ class Attempts:
         self._ways: dict[str, Callable[[Attempt, Slot], Awaitable[Finished]]] = {
             "apps": self._run_app,
             "buckets": self._run_bucket_work,
+            "corpus": self._run_task,
             "pipelines": self._run_chunk,
         }
 
@@ -150,7 +145,7 @@ class Attempts:
                 # The child says what it can run.
                 return await slot.run(_run(work), attempt)
             return await way(attempt, slot)
-        except _Stopped:
+        except Stopped:
             return stopped(_run(work), attempt.stopped.result(), None, "")
         except (LongshoreError, msgspec.MsgspecError, OSError, TypeError) as error:
             return Finished(work.work_id, work.attempt, Outcome.FAILURE, error=attempt_error(error))
@@ -159,10 +154,10 @@ class Attempts:
         directory = Path(tempfile.mkdtemp(dir=self._directory))
         try:
             fetching = fetch_input(self._transport, attempt.work, directory)
-            finished = await slot.run(await _unless_stopped(attempt, fetching), attempt)
+            finished = await slot.run(await unless_stopped(attempt, fetching), attempt)
             if finished.pdf is None:
                 return finished
-            return await _unless_stopped(attempt, store_pdf(self._transport, finished))
+            return await unless_stopped(attempt, store_pdf(self._transport, finished))
         finally:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
@@ -174,7 +169,7 @@ class Attempts:
         except (ConfigurationError, msgspec.MsgspecError) as error:
             return _unrunnable(work, error)
         if job.command and not job.function:
-            finished = await self._commands.run(_run(work), job, attempt)
+            finished = await self._launchers.commands.run(_run(work), job, attempt)
         else:
             attempt.work = self._limited(work, job)
             finished = await slot.run(_run(work), attempt)
@@ -182,16 +177,19 @@ class Attempts:
             return finished
         note = partial(attempt.output.line, "worker")
         storing = archiving.store_files(self._transport, finished, note)
-        return await _unless_stopped(attempt, storing)
+        return await unless_stopped(attempt, storing)
 
     async def _run_chunk(self, attempt: Attempt, slot: Slot) -> Finished:
         job = _read_chunk(attempt.work.payload)
         run = msgspec.structs.replace(_run(attempt.work), record_timeout_s=job.timeout_s)
         if job.workbook is not None:
             fetching = self._workbooks.fetch(self._transport, job.workbook)
-            path = await _unless_stopped(attempt, fetching)
+            path = await unless_stopped(attempt, fetching)
             run = msgspec.structs.replace(run, path=str(path))
         return await slot.run(run, attempt)
+
+    async def _run_task(self, attempt: Attempt, _: Slot) -> Finished:
+        return await self._launchers.tasks.run(_run(attempt.work), attempt)
 
     def _check_runnable(self, job: BucketJob) -> None:
         if not (job.function or job.command or job.pipeline in self._time_limits):
@@ -239,15 +237,3 @@ def _unrunnable(work: Claimed, error: Exception) -> Finished:
     return Finished(
         work.work_id, work.attempt, Outcome.FAILURE, result=result, error=attempt_error(error)
     )
-
-
-async def _unless_stopped(attempt: Attempt, coroutine: Coroutine[Any, Any, T]) -> T:
-    task = asyncio.create_task(coroutine)
-    try:
-        await first_of(task, attempt.stopped)
-        if task.done():
-            return task.result()
-        raise _Stopped
-    finally:
-        if task.cancel():
-            await asyncio.wait([task])

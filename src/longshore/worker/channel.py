@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from longshore.wire.tasks import WorkerOffer
 from longshore.wire.worker import (
     NO_RESULT,
     AppOffer,
@@ -66,12 +67,20 @@ class Quit(msgspec.Struct, frozen=True, tag="quit"):
     """To a child that is idle: end by yourself."""
 
 
+class LoadedWorker(msgspec.Struct, frozen=True):
+    """A worker of corpora that a module has registered, and the module to load for its tasks."""
+
+    offer: WorkerOffer
+    module: str
+
+
 class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     """From a child: the modules are imported; this is what they offer."""
 
     apps: list[AppOffer] = []
     buckets: list[BucketOffer] = []
     services: list[ServiceOffer] = []
+    workers: list[LoadedWorker] = []
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):

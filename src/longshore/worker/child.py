@@ -22,7 +22,7 @@ import traceback
 from typing import NoReturn
 
 from longshore.errors import ConfigurationError
-from longshore.worker import apps, buckets, memory, services
+from longshore.worker import apps, buckets, memory, services, tasks_registry
 from longshore.worker.channel import (
     Begin,
     Broken,
@@ -37,7 +37,7 @@ from longshore.worker.channel import (
     ToChild,
 )
 from longshore.worker.execution import execute
-from longshore.worker.loading import load
+from longshore.worker.loading import load, setups
 from longshore.worker.poison import cells_in
 from longshore.worker.progress import Position
 from longshore.worker.registry import Registry
@@ -112,9 +112,14 @@ def _set_up(begin: Begin, sender: Sender) -> Registry | None:
     try:
         registry = load(begin.modules, buckets=begin.buckets)
         sender.send(
-            Loaded(apps.offers(registry), buckets.offers(registry), services.offers(registry))
+            Loaded(
+                apps.offers(registry),
+                buckets.offers(registry),
+                services.offers(registry),
+                tasks_registry.offers(registry),
+            )
         )
-        for function in registry.setups:
+        for function in setups(registry, begin.buckets):
             function()
     except ConfigurationError as error:
         cause = error.__cause__

@@ -182,10 +182,10 @@ class Cluster:
                 self._log.info(
                     f"connected to {connect.engine}", at=connect.address, processors=processors
                 )
-            case Loaded(services=services):
+            case Loaded(services=services, workers=workers):
                 assert self._ready is not None
                 self._tell_left_out(message)
-                self._on_loaded(Loaded(services=services))
+                self._on_loaded(Loaded(services=services, workers=workers))
                 self._ready.set_result(None)
             case Broken(message=text, traceback=trace):
                 assert self._ready is not None

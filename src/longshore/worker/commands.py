@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import resource
 import shlex
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -135,11 +133,7 @@ class Commands:
     def _begin(self, process: OwnedProcess) -> None:
         self._on_group(process.pid, True)
         process.exited.add_done_callback(lambda _: self._on_group(process.pid, False))
-        if self._memory_limit_bytes and hasattr(resource, "prlimit"):
-            limit = (self._memory_limit_bytes, resource.RLIM_INFINITY)
-            # It may have ended by now, or have a lower limit that it may not raise.
-            with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
-                resource.prlimit(process.pid, resource.RLIMIT_DATA, limit)
+        memory.limit_process(process.pid, self._memory_limit_bytes)
 
     def _failed(self, run: Run, end: Exit, tail: str) -> Finished:
         used = memory.describe(self._memory_limit_bytes, end.peak_rss_bytes)
@@ -165,7 +159,7 @@ def arguments(command: Sequence[str], *, shell: bool) -> list[str]:
         return [_SHELL, "-c", text]
     try:
         words = shlex.split(text)
-        special = _special(text)
+        special = shell_word(text)
     except ValueError as error:
         raise ConfigurationError(
             f"The command {text[:200]!r} cannot be split into words: {error}. Deposit a list of "
@@ -182,8 +176,12 @@ def arguments(command: Sequence[str], *, shell: bool) -> list[str]:
     return words
 
 
-def _special(text: str) -> str | None:
-    """Return the first characters outside of quotes that only a shell understands."""
+def shell_word(text: str) -> str | None:
+    """Return the first characters outside of quotes that only a shell understands, if any.
+
+    Raises:
+        ValueError: quotes do not match.
+    """
     reader = shlex.shlex(text, posix=True, punctuation_chars=_OPERATORS)
     reader.whitespace_split = True
     reader.commenters = ""

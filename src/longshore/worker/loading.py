@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -27,16 +27,31 @@ def load(modules: Sequence[str], *, buckets: bool = False) -> Registry:
     if buckets:
         _put_on_path(Path.cwd())
     for name in modules:
+        REGISTRY.loading = name
         _load_one(name)
-    if modules and not (REGISTRY.apps or REGISTRY.functions or REGISTRY.services or buckets):
+    if modules and not (buckets or _something_registered()):
         raise ConfigurationError(
             f"{', '.join(modules)}: imported, but nothing is registered. Put @longshore.app(...), "
             "@longshore.function(...) or @longshore.service(...) above the function that the "
-            "worker is to run."
+            "worker is to run, or @longshore.elements_worker(...) above the class."
         )
     if REGISTRY.functions:
         _put_on_path(Path.cwd())
     return REGISTRY
+
+
+def setups(registry: Registry, buckets: bool) -> Sequence[Callable[[], object]]:
+    """Return what a process runs before its first work.
+
+    Nothing where there is nothing for it to run: a worker of corpora sets up the process of each
+    of its tasks.
+    """
+    runs = registry.apps or registry.functions or registry.services or buckets
+    return registry.setups if runs else ()
+
+
+def _something_registered() -> bool:
+    return any((REGISTRY.apps, REGISTRY.functions, REGISTRY.services, REGISTRY.workers))
 
 
 def _load_one(name: str) -> None:

@@ -12,6 +12,7 @@ from longshore.worker.backoff import Backoff
 from longshore.worker.channel import Identity, Loaded
 from longshore.worker.leases import Leases
 from longshore.worker.options import WorkerOptions
+from longshore.worker.tasks_programs import Programs
 from longshore.worker.transport import Transport, may_try_again
 
 _TIMEOUT_S = 10.0
@@ -21,10 +22,16 @@ class Membership:
     """Who this worker is to the server."""
 
     def __init__(
-        self, options: WorkerOptions, transport: Transport, leases: Leases, log: Any
+        self,
+        options: WorkerOptions,
+        programs: Programs,
+        transport: Transport,
+        leases: Leases,
+        log: Any,
     ) -> None:
         """Be nobody yet; the incarnation is new, so no earlier worker is mistaken for this one."""
         self._options = options
+        self._programs = programs
         self._transport = transport
         self._leases = leases
         self._log = log
@@ -70,6 +77,7 @@ class Membership:
             apps=self._offers.apps,
             buckets=self._offers.buckets,
             services=self._offers.services,
+            workers=self._programs.offers(),
             workbooks=self._options.workbooks,
             incarnation=self._incarnation,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import sys
@@ -31,6 +32,15 @@ def set_limit(limit_bytes: int) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         limit = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
+def limit_process(pid: int, limit_bytes: int) -> None:
+    """Do the same for another process, where the system can; it may have ended by now."""
+    if limit_bytes and hasattr(resource, "prlimit"):
+        limit = (limit_bytes, resource.RLIM_INFINITY)
+        # It may also have a lower limit that it may not raise.
+        with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
+            resource.prlimit(pid, resource.RLIMIT_DATA, limit)
 
 
 def limit_bytes() -> int:

@@ -6,12 +6,14 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from longshore.errors import ConfigurationError
 from longshore.limits import CLAIM_WORKS, NAME_CHARACTERS
 from longshore.worker.executors import check_address
 from longshore.worker.registry import check_bucket
+from longshore.worker.tasks_programs import Program, read_commands
 
 Executor = Literal["process", "thread", "dask", "ray"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -56,6 +58,11 @@ class WorkerOptions:
         shell: whether a command of one element is given to a shell.
         lives: how many works to run before the worker stops; None for no end.
         workbooks: whether to compute services that are workbooks.
+        tasks: programs of other environments that run tasks, as SLUG[:VERSION]=COMMAND.
+        task_kinds: what those work on, as KIND or SLUG=KIND: `elements` (default) or `dataset`.
+        tasks_directory: where the directories of tasks are made; the system's temporary directory
+            unless given.
+        keep_tasks: whether the directory of a task stays there when the task has ended.
     """
 
     modules: Sequence[str]
@@ -75,6 +82,10 @@ class WorkerOptions:
     shell: bool = False
     lives: int | None = None
     workbooks: bool = False
+    tasks: Sequence[str] = ()
+    task_kinds: Sequence[str] = ()
+    tasks_directory: str | None = None
+    keep_tasks: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -83,10 +94,11 @@ class WorkerOptions:
             ConfigurationError: nothing to serve, an address that is not http(s), a bad number or
                 name.
         """
-        if not (self.modules or self.buckets or self.workbooks):
+        if not (self.modules or self.buckets or self.workbooks or self.tasks):
             raise ConfigurationError(
                 "A worker needs something to serve: give a module that registers something to run, "
-                "by its dotted name or the path of its file, or a bucket with --bucket NAME."
+                "by its dotted name or the path of its file, a bucket with --bucket NAME, or a "
+                "program with --task SLUG=COMMAND."
             )
         for name in self.buckets:
             check_bucket("--bucket", name)
@@ -99,6 +111,7 @@ class WorkerOptions:
         if not 1 <= self.slots <= CLAIM_WORKS:
             raise ConfigurationError(f"slots is {self.slots}; give 1 to {CLAIM_WORKS}.")
         self._check_executor()
+        self._check_tasks()
         if not 1 <= len(self.name) <= NAME_CHARACTERS:
             raise ConfigurationError(
                 f"The worker's name must have 1 to {NAME_CHARACTERS} characters."
@@ -106,6 +119,30 @@ class WorkerOptions:
         if self.drain_s < 0 or self.grace_s < 0 or (self.memory_limit_bytes or 0) < 0:
             raise ConfigurationError(
                 "drain_s, grace_s and memory_limit_bytes must not be negative."
+            )
+
+    def commands(self) -> list[Program]:
+        """Return the programs of `tasks`.
+
+        Raises:
+            ConfigurationError: one of them cannot be read, or its program is not there.
+        """
+        return read_commands(self.tasks, self.task_kinds)
+
+    def _check_tasks(self) -> None:
+        self.commands()
+        if self.tasks and self.executor != "process":
+            raise ConfigurationError(
+                f"Tasks run in processes of their own, not with --executor {self.executor}. Serve "
+                "--task with another worker, with --executor process."
+            )
+        if self.keep_tasks and self.tasks_directory is None:
+            raise ConfigurationError(
+                "--keep-tasks needs --tasks-dir: the temporary directory is removed at the end."
+            )
+        if self.tasks_directory is not None and not Path(self.tasks_directory).is_dir():
+            raise ConfigurationError(
+                f"--tasks-dir {self.tasks_directory!r} is no directory. Make it first."
             )
 
     def _check_executor(self) -> None:

@@ -1,6 +1,7 @@
 """What user code registers, checked when declared: `@longshore.app` and `@longshore.function`.
 
-`@longshore.service` is in `longshore.worker.services`.
+`@longshore.service` is in `longshore.worker.services`, `@longshore.elements_worker` in
+`longshore.worker.tasks_registry`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from longshore.worker.documents import Document, InputFile
 
 if TYPE_CHECKING:
     from longshore.worker.services import Service
+    from longshore.worker.tasks_registry import RegisteredWorker
 
 BUCKET_CHARACTERS: Final = 128
 _BUCKET: Final = re.compile(r"(?:[^\W_]|-)+")
@@ -62,7 +64,10 @@ class Registry:
         self.apps: dict[tuple[str, str, str], App] = {}
         self.functions: dict[str, Function] = {}
         self.services: dict[tuple[str, str], Service] = {}
+        self.workers: dict[tuple[str, str], RegisteredWorker] = {}
         self.setups: list[Callable[[], object]] = []
+        self.loading = ""
+        """The module that is imported now, as the worker was given it."""
 
     def add_app(self, app: App) -> None:
         """Add an app version.
@@ -106,6 +111,21 @@ class Registry:
                 f"{where(service.function)}. Give one of them another version."
             )
         self.services[service.key] = service
+
+    def add_worker(self, worker: RegisteredWorker) -> None:
+        """Add a version of a worker of corpora.
+
+        Raises:
+            ConfigurationError: the same slug and version is registered already.
+        """
+        key = (worker.offer.slug, worker.offer.version)
+        present = self.workers.get(key)
+        if present is not None and present.program is not worker.program:
+            raise ConfigurationError(
+                f"Worker {' '.join(key)} is registered twice: by {where(present.program)} and by "
+                f"{where(worker.program)}. Give one of them another version."
+            )
+        self.workers.setdefault(key, worker)
 
 
 REGISTRY = Registry()

@@ -33,8 +33,8 @@ from longshore.worker.backoff import Backoff
 from longshore.worker.channel import Begin, Loaded
 from longshore.worker.claims import Claims
 from longshore.worker.cluster_slot import Cluster, ClusterSlot
-from longshore.worker.commands import Commands
 from longshore.worker.console import make_log
+from longshore.worker.launchers import make_launchers, memory_limit_bytes
 from longshore.worker.leases import Leases
 from longshore.worker.livelogs import Accepted, LiveLogs
 from longshore.worker.membership import Membership
@@ -43,6 +43,7 @@ from longshore.worker.pace import Pace
 from longshore.worker.process_slot import ProcessSlot
 from longshore.worker.reports import Reporter
 from longshore.worker.slots import SetUpFailed, Slot, first_of
+from longshore.worker.tasks_programs import Programs
 from longshore.worker.thread_slot import SharedCode, ThreadSlot, capture_prints
 from longshore.worker.transport import Transport
 
@@ -84,7 +85,9 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._options = options
         self._log = make_log(options.log_level)
-        self._directory = Path(tempfile.mkdtemp(prefix="longshore-worker-"))
+        self._directory = Path(
+            tempfile.mkdtemp(prefix="longshore-worker-", dir=options.tasks_directory)
+        )
         self._draining: asyncio.Future[None] = loop.create_future()
         self._hurried: asyncio.Future[None] = loop.create_future()
         self._offers: asyncio.Future[Loaded] = loop.create_future()
@@ -99,7 +102,10 @@ class Worker:
             on_unknown=self._rejoin_soon,
             log=self._log,
         )
-        self._membership = Membership(options, self._transport, self._leases, self._log)
+        self._programs = Programs(options.commands())
+        self._membership = Membership(
+            options, self._programs, self._transport, self._leases, self._log
+        )
         self._logs = LiveLogs(
             self._transport, SystemClock(), lambda: self._membership.worker_id, self._log
         )
@@ -112,10 +118,11 @@ class Worker:
             linger_s=lambda: self._pace.linger_s() if self._claims.some_ahead else 0.0,
             log=self._log,
         )
-        self._commands = Commands(
-            shell=options.shell,
-            grace_s=options.grace_s,
-            memory_limit_bytes=self._memory_limit_bytes(),
+        self._launchers = make_launchers(
+            options,
+            self._programs,
+            self._transport,
+            directory=self._directory,
             on_group=self._leases.guard,
         )
         self._attempts = Attempts(
@@ -123,7 +130,7 @@ class Worker:
             self._logs,
             self._leases,
             self._reporter,
-            self._commands,
+            self._launchers,
             directory=self._directory,
             log=self._log,
         )
@@ -185,7 +192,7 @@ class Worker:
             )
             return [ClusterSlot(cluster) for _ in range(options.slots)]
         begin = Begin(
-            list(options.modules), self._memory_limit_bytes(), buckets=bool(options.buckets)
+            list(options.modules), memory_limit_bytes(self._options), buckets=bool(options.buckets)
         )
         if options.executor == "thread":
             code = SharedCode(begin, self._loaded)
@@ -200,15 +207,32 @@ class Worker:
             for _ in range(options.slots)
         ]
 
-    def _memory_limit_bytes(self) -> int:
-        if self._options.memory_limit_bytes is None:
-            return memory.default_limit_bytes(self._options.slots)
-        return self._options.memory_limit_bytes
-
     def _loaded(self, offers: Loaded) -> None:
-        if not self._offers.done():
-            self._attempts.know_functions({each.name: each.timeout_s for each in offers.buckets})
-            self._offers.set_result(offers)
+        if self._offers.done():
+            return
+        try:
+            self._learn(offers)
+        except ConfigurationError as error:
+            self._offers.set_exception(error)
+            return
+        self._attempts.know_functions({each.name: each.timeout_s for each in offers.buckets})
+        self._offers.set_result(offers)
+
+    def _learn(self, offers: Loaded) -> None:
+        """Take the workers of corpora that the modules register, or say that they do not run."""
+        options = self._options
+        if options.executor == "process":
+            self._programs.learn(offers.workers)
+        elif offers.workers:
+            names = ", ".join(f"{each.offer.slug} {each.offer.version}" for each in offers.workers)
+            why = (
+                f"not served: {names}; tasks run in processes of their own, with --executor process"
+            )
+            if not (offers.apps or offers.services or self._buckets(offers) or options.workbooks):
+                raise ConfigurationError(
+                    f"Nothing to serve with --executor {options.executor}: {why}."
+                )
+            self._log.warning(why, executor=options.executor)
 
     def _lost(self, lost: Lost) -> None:
         waiting = self._claims.drop(lost)
@@ -255,7 +279,7 @@ class Worker:
                 grace_s = 0.0 if self._hurried.done() else _DRAIN_GRACE_S
                 for slot in self._slots:
                     slot.limit_grace(grace_s)
-                self._commands.limit_grace(grace_s)
+                self._launchers.limit_grace(grace_s)
             await slots
         finally:
             await _cancel(claiming, slots)
@@ -268,9 +292,10 @@ class Worker:
             [f"{app.owner}/{app.name} {app.version}" for app in offers.apps]
             + [f"{each.name}[{each.version}]" for each in offers.services]
             + [f"bucket {name}" for name in self._buckets(offers)]
+            + [f"worker {each.slug} {each.version}" for each in self._programs.offers()]
             + (["workbooks"] if options.workbooks else [])
         )
-        limit = self._memory_limit_bytes()
+        limit = memory_limit_bytes(self._options)
         limits = {"memory": memory.readable(limit)} if options.executor == "process" else {}
         self._log.info(
             f"serving {served}",

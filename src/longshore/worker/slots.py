@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from longshore.wire.worker import AttemptError, Claimed, Outcome
 from longshore.worker.channel import Finished, Loaded, Run
 from longshore.worker.output import AttemptOutput
+
+T = TypeVar("T")
 
 
 class Stop(StrEnum):
@@ -37,6 +39,10 @@ class Attempt:
         """Ask for the attempt to end; the first reason counts."""
         if not self.stopped.done():
             self.stopped.set_result(why)
+
+
+class Stopped(Exception):
+    """The attempt was stopped while the worker itself was busy with it."""
 
 
 class SetUpFailed(Exception):
@@ -82,6 +88,23 @@ class Slot(Protocol):
 async def first_of(*futures: asyncio.Future[Any], timeout_s: float | None = None) -> None:
     """Return when one of the futures is done, or after `timeout_s`; cancels none of them."""
     await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def unless_stopped(attempt: Attempt, coroutine: Coroutine[Any, Any, T]) -> T:
+    """Do what the worker itself has to do for an attempt, until the attempt is stopped.
+
+    Raises:
+        Stopped: it was.
+    """
+    task = asyncio.create_task(coroutine)
+    try:
+        await first_of(task, attempt.stopped)
+        if task.done():
+            return task.result()
+        raise Stopped
+    finally:
+        if task.cancel():
+            await asyncio.wait([task])
 
 
 def stopped(run: Run, why: Stop, timeout_s: float | None, tail: str) -> Finished:

@@ -9,7 +9,7 @@ import resource
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from longshore.settings import child_environment
@@ -96,6 +96,7 @@ class OwnedProcess:
         *,
         on_output: OnOutput | None = None,
         descriptors: Sequence[int] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start a program; it has no input.
 
@@ -103,6 +104,7 @@ class OwnedProcess:
             arguments: the program and its arguments.
             on_output: called with the stream's name and bytes; None lets it write to ours.
             descriptors: what it inherits beside its outputs.
+            environment: its variables; ours without the key unless given.
 
         Raises:
             OSError: the program cannot be started.
@@ -110,9 +112,10 @@ class OwnedProcess:
         loop = asyncio.get_running_loop()
         self.exited: asyncio.Future[Exit] = loop.create_future()
         output = None if on_output is None else subprocess.PIPE
-        # The key in the environment is the worker's; the user's code is given none.
-        environment = child_environment()
-        environment.pop("LONGSHORE_KEY", None)
+        if environment is None:
+            # The key in the environment is the worker's; the user's code is given none.
+            environment = child_environment()
+            environment.pop("LONGSHORE_KEY", None)
         self._process = subprocess.Popen(  # noqa: S603
             arguments,
             stdin=subprocess.DEVNULL,

@@ -21,10 +21,10 @@ from typing import TextIO
 
 from longshore.errors import ConfigurationError
 from longshore.wire.worker import Outcome
-from longshore.worker import apps, buckets, services
+from longshore.worker import apps, buckets, services, tasks_registry
 from longshore.worker.channel import Begin, Finished, Loaded, Run
 from longshore.worker.execution import execute
-from longshore.worker.loading import load
+from longshore.worker.loading import load, setups
 from longshore.worker.output import AttemptOutput
 from longshore.worker.poison import Watch
 from longshore.worker.progress import Position, cells_of
@@ -83,7 +83,10 @@ class SharedCode:
                 registry = self._registry = await asyncio.to_thread(_set_up, self._begin)
                 self._on_loaded(
                     Loaded(
-                        apps.offers(registry), buckets.offers(registry), services.offers(registry)
+                        apps.offers(registry),
+                        buckets.offers(registry),
+                        services.offers(registry),
+                        tasks_registry.offers(registry),
                     )
                 )
             return self._registry
@@ -92,7 +95,7 @@ class SharedCode:
 def _set_up(begin: Begin) -> Registry:
     try:
         registry = load(begin.modules, buckets=begin.buckets)
-        for function in registry.setups:
+        for function in setups(registry, begin.buckets):
             function()
     except ConfigurationError as error:
         raise SetUpFailed(error.message) from error

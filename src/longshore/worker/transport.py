@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -114,13 +115,18 @@ class Transport:
 
         Raises:
             ServerUnreachable, Unavailable, LongshoreError: as for `post`.
+            OSError: the file cannot be read.
         """
+        with source.open("rb") as file:
+            return await self.upload_open(file, media_type=media_type, timeout_s=timeout_s)
+
+    async def upload_open(self, file: BinaryIO, *, media_type: str, timeout_s: float) -> StoredBlob:
+        """Store an open file as `upload` does, as long as it is now."""
+        size_bytes = os.fstat(file.fileno()).st_size
+        headers = {"content-type": media_type, "content-length": str(size_bytes)}
         try:
             response = await self._client.post(
-                "blobs",
-                content=_chunks(source),
-                headers=_upload_headers(source, media_type),
-                timeout=timeout_s,
+                "blobs", content=_chunks(file, size_bytes), headers=headers, timeout=timeout_s
             )
         except httpx.TransportError as error:
             raise _unreachable(self.url, error) from error
@@ -155,14 +161,13 @@ def may_try_again(error: errors.LongshoreError) -> bool:
     return isinstance(error, errors.ServerUnreachable | errors.ServerFault)
 
 
-async def _chunks(source: Path) -> AsyncIterator[bytes]:
-    with source.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            yield chunk
-
-
-def _upload_headers(source: Path, media_type: str) -> dict[str, str]:
-    return {"content-type": media_type, "content-length": str(source.stat().st_size)}
+async def _chunks(file: BinaryIO, size_bytes: int) -> AsyncIterator[bytes]:
+    while size_bytes:
+        chunk = file.read(min(_CHUNK_BYTES, size_bytes))
+        if not chunk:
+            raise OSError("it became shorter while it was read")
+        size_bytes -= len(chunk)
+        yield chunk
 
 
 def _base(url: str) -> str:
