@@ -18,6 +18,7 @@ from longshore.clock import ManualClock
 from longshore.engine.tables import artifacts
 from longshore.storage import Database
 from longshore.surfaces.corpus import images, pixels
+from longshore.surfaces.corpus.image_jobs import UnusedImages
 from longshore.surfaces.corpus.tables import corpus_images
 from tests.surfaces.corpus_rig import Corpora, corpora_of
 from tests.surfaces.images_rig import drawn, file_of, opened, upload
@@ -239,8 +240,11 @@ async def test_an_image_that_nothing_uses_is_forgotten_after_a_week(
     clock.advance(images.UNUSED_S + 1)
     await upload(corpora, file_of(drawn(40, 40)), expect=200)
 
-    assert corpora.database.write_blocking(images.forget_unused) == {"images": 1}
-    assert corpora.database.write_blocking(images.forget_unused) == {"images": 0}
+    after, gone = corpora.database.write_blocking(images.forget_unused, "", looked_at=2)
+    assert (after, gone) == (unused["id"], 1)
+    forget = UnusedImages()
+    assert corpora.database.write_blocking(images.forget_unused, after, looked_at=2) == ("", 0)
+    assert corpora.database.write_blocking(forget) == {"unused": 0}
 
     await corpora.call("GET", f"/image/{unused['id']}/", expect=404)
     for kept in (used, fresh):

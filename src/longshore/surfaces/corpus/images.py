@@ -219,28 +219,41 @@ def create_external(
     return _insert(connection, made, corpus_images.c.external_url == url)
 
 
-def forget_unused(connection: Connection, *, limit: int = 200) -> dict[str, int]:
-    """Delete images that no element has and that are older than `UNUSED_S`; a bounded step."""
+def forget_unused(connection: Connection, after: str, *, looked_at: int = 1_000) -> tuple[str, int]:
+    """Delete images that no element has and that nobody brought for `UNUSED_S`; a bounded step.
+
+    Args:
+        connection: of the transaction.
+        after: id of the image after which to look, in the order of ids; "" for the first.
+        looked_at: how many images are looked at.
+
+    Returns:
+        Where the next step goes on, "" for the beginning, and how many were deleted.
+    """
     old_us = now_us(connection) - to_us(UNUSED_S)
-    unused = ~exists().where(corpus_elements.c.image_id == corpus_images.c.id)
-    chosen = list(
-        connection.execute(
-            select(corpus_images.c.id)
-            .where(corpus_images.c.created_us < old_us, unused)
-            .limit(limit)
-            # Whoever makes an element on one of them waits here, and then finds it gone.
-            .with_for_update(skip_locked=True)
-        ).scalars()
-    )
-    # Asked again: an element may have come before the lock.
+    columns = corpus_images.c
     rows = connection.execute(
-        delete(corpus_images)
-        .where(corpus_images.c.id.in_(chosen), unused)
-        .returning(corpus_images.c.blob_id)
-    ).scalars()
-    gone = list(rows)
+        select(columns.id, columns.created_us)
+        .where(columns.id > after)
+        .order_by(columns.id)
+        .limit(looked_at)
+    ).all()
+    old = [row.id for row in rows if row.created_us < old_us]
+    # Whoever makes an element on one of them holds it, and it is passed over.
+    query = select(columns.id).where(columns.id.in_(old)).with_for_update(skip_locked=True)
+    held = connection.execute(query).scalars().all()
+    unused = ~exists().where(corpus_elements.c.image_id == columns.id)
+    gone = (
+        connection.execute(
+            delete(corpus_images)
+            .where(columns.id.in_(held), columns.created_us < old_us, unused)
+            .returning(columns.blob_id)
+        )
+        .scalars()
+        .all()
+    )
     artifacts.discard(connection, [blob_id for blob_id in gone if blob_id is not None])
-    return {"images": len(gone)}
+    return rows[-1].id if len(rows) == looked_at else "", len(gone)
 
 
 def _insert(connection: Connection, made: Image, same: ColumnElement[bool]) -> Image:
