@@ -44,7 +44,10 @@ async def test_a_transcription_is_stamped_with_its_worker_run_and_listed(results
         "worker_version_id": results.version,
     }
     [listed] = await read(results, page)
-    assert listed == {**made, "element": {"id": page, "type": "page", "name": "p1"}}
+    element = listed.pop("element")
+    assert listed == made
+    assert (element["id"], element["type"], element["name"]) == (page, "page", "p1")
+    assert element["zone"]["polygon"][0] == [0, 0]
 
 
 async def test_what_a_person_reads_needs_no_confidence(results: Results) -> None:

@@ -14,7 +14,7 @@ from longshore import ids, limits
 from longshore.access import Principal
 from longshore.storage import now_us
 from longshore.storage.bulk import given_parameters, given_rows, insert_rows
-from longshore.surfaces.corpus import scope, stamps
+from longshore.surfaces.corpus import elements, scope, stamps
 from longshore.surfaces.corpus.paging import Page
 from longshore.surfaces.corpus.repeats import Said
 from longshore.surfaces.corpus.scope import BY_HAND
@@ -179,10 +179,8 @@ def _said(
     )
     if len(texts) <= scope.FEW:
         query = query.where(stored.c.text.in_({text.text for text in texts}))
-    elements = given_parameters(
-        dialect, [(each,) for each in {text.element_id for text in texts}], 1
-    )
-    found = connection.execute(query, elements)
+    on = given_parameters(dialect, [(each,) for each in {text.element_id for text in texts}], 1)
+    found = connection.execute(query, on)
     return Said(((row.element_id, row.text, row.orientation), tuple(row)) for row in found)
 
 
@@ -203,36 +201,45 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 def listing(
-    connection: Connection, organisation_id: str, element_id: str, wanted: Wanted, page: Page
+    connection: Connection,
+    organisation_id: str,
+    element_id: str,
+    wanted: Wanted,
+    page: Page,
+    *,
+    site: str,
 ) -> dict[str, Any]:
     """Return a page of the transcriptions of an element, in the order in which they were made.
+
+    Each tells of its element, too; `site` is scheme and host of this server, for the addresses of
+    images.
 
     Raises:
         NotFound: there is no such element, or no such page.
         InvalidRequest: a filter cannot be used.
     """
     target = scope.element(connection, organisation_id, element_id)
-    query: Select[Any] = (
-        select(
-            *(corpus_transcriptions.c[name] for name in (*_COLUMNS, "worker_run_id")),
-            corpus_elements.c.name.label("element_name"),
-            corpus_types.c.slug,
-        )
-        .join(corpus_elements, corpus_elements.c.id == corpus_transcriptions.c.element_id)
-        .join(corpus_types, corpus_types.c.id == corpus_elements.c.type_id)
+    query: Select[Any] = select(
+        *(corpus_transcriptions.c[name] for name in (*_COLUMNS, "worker_run_id"))
     )
     if wanted.recursive:
         query = query.where(corpus_transcriptions.c.element_id.in_(below(target.id)))
     else:
         query = query.where(corpus_transcriptions.c.element_id == target.id)
     if wanted.element_type is not None:
-        query = query.where(corpus_types.c.slug == wanted.element_type)
+        kind = corpus_types.c.id == corpus_elements.c.type_id
+        query = (
+            query.join(corpus_elements, corpus_elements.c.id == corpus_transcriptions.c.element_id)
+            .join(corpus_types, kind)
+            .where(corpus_types.c.slug == wanted.element_type)
+        )
     run = corpus_transcriptions.c.worker_run_id
     query = stamps.narrowed(query, run, wanted.worker_run, wanted.worker_version)
     count = connection.scalar(select(func.count()).select_from(query.subquery())) or 0
     query = query.order_by(corpus_transcriptions.c.id).limit(page.size).offset(page.offset)
     rows = connection.execute(query).all()
     origins = stamps.shown(connection, [row.worker_run_id for row in rows])
+    known = elements.shown(connection, list({row.element_id for row in rows}), site)
     return page.answer(
         [
             {
@@ -242,7 +249,7 @@ def listing(
                 "confidence": row.confidence,
                 "orientation": row.orientation,
                 **origins[row.worker_run_id],
-                "element": {"id": row.element_id, "type": row.slug, "name": row.element_name},
+                "element": known.get(row.element_id),
             }
             for row in rows
         ],

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore.surfaces.corpus import transcriptions, zones
+from longshore.surfaces.corpus.routes.images import site_of
 from longshore.surfaces.corpus.routes.shared import (
     PREFIX,
     Numbered,
@@ -65,10 +66,15 @@ async def create_element_transcriptions(element_id: Id, request: Request, call: 
 
 @router.get("/element/{id}/transcriptions/", **operation("ListTranscriptions"))
 async def list_transcriptions(
-    element_id: Id, wanted: Annotated[Wanted, Depends(_wanted)], page: Numbered, call: Reader
+    element_id: Id,
+    wanted: Annotated[Wanted, Depends(_wanted)],
+    page: Numbered,
+    request: Request,
+    call: Reader,
 ) -> Response:
     """List the texts of an element; with `recursive`, of all elements below it, too."""
-    organisation_id = call.principal.organisation_id
-    return answer(
-        await call.read(transcriptions.listing, organisation_id, element_id, wanted, page)
+    organisation_id, site = call.principal.organisation_id, site_of(request)
+    found = await call.read(
+        transcriptions.listing, organisation_id, element_id, wanted, page, site=site
     )
+    return answer(found)
