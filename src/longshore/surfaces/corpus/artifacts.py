@@ -22,7 +22,6 @@ from longshore.surfaces.corpus.naming import checked_path
 from longshore.surfaces.corpus.scope import refusal, uuid_of
 from longshore.surfaces.corpus.tables import corpus_artifacts, corpus_tasks
 
-OCTETS: Final = "application/octet-stream"
 TYPE_CHARACTERS: Final = 200
 
 

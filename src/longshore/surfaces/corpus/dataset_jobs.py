@@ -8,11 +8,11 @@ from typing import Final
 from sqlalchemy import Connection
 
 from longshore.edge.jobs import Handler, Pass
-from longshore.surfaces.corpus import archives, building, exports, links
+from longshore.surfaces.corpus import archives, building, exports, links, multipart_parts
 
 
 def _expire(connection: Connection) -> Mapping[str, int]:
-    return {"links": links.expire(connection)}
+    return {"links": links.expire(connection), "uploads": multipart_parts.expire(connection)}
 
 
 HANDLERS: Final[dict[str, Handler]] = {

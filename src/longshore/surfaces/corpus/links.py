@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from longshore import ids, limits
 from longshore.clock import to_us
@@ -20,7 +20,9 @@ from longshore.storage import now_us
 from longshore.surfaces.corpus.tables import corpus_links, corpus_uploads
 
 UPLOADS: Final = "/api/v1/uploads"
+PARTS: Final = "/api/v1/uploads/parts"
 DOWNLOADS: Final = "/api/v1/downloads"
+OCTETS: Final = "application/octet-stream"
 _SECRET_CHARACTERS: Final = 43
 
 
@@ -125,7 +127,19 @@ def upload(connection: Connection, secret: str, *, alone: bool = False) -> Uploa
             "Nothing can be sent to this address: it took its file, or is older than "
             f"{limits.UPLOAD_LINK_S / 3600:.0f} hours. Ask for a new one."
         )
-    return Upload(**{**found._asdict(), "kind": Kind(found.kind)})
+    return _upload(found)
+
+
+def under_way(connection: Connection, upload_id: str, *, alone: bool = False) -> Upload | None:
+    """Return an upload in parts that is not over, or None; with `alone`, it is locked."""
+    query = select(*_UPLOAD_COLUMNS).where(
+        corpus_uploads.c.id == upload_id,
+        corpus_uploads.c.kind == Kind.MULTIPART.value,
+        corpus_uploads.c.finished_us.is_(None),
+        corpus_uploads.c.expires_us > now_us(connection),
+    )
+    row = connection.execute(query.with_for_update() if alone else query).one_or_none()
+    return None if row is None else _upload(row)
 
 
 def finish(connection: Connection, upload_id: str) -> None:
@@ -181,3 +195,7 @@ def expire(connection: Connection, *, limit: int = 500) -> int:
         .limit(limit)
     )
     return connection.execute(delete(corpus_links).where(corpus_links.c.digest.in_(old))).rowcount
+
+
+def _upload(row: Row[Any]) -> Upload:
+    return Upload(**{**row._asdict(), "kind": Kind(row.kind)})

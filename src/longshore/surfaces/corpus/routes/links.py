@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
-from typing import cast
+from typing import Final, cast
 from urllib.parse import quote
 
 from fastapi import APIRouter
@@ -17,12 +17,14 @@ from longshore.edge import body, files
 from longshore.edge.call import Call
 from longshore.edge.context import Context
 from longshore.engine import artifacts as blobs
-from longshore.errors import InvalidRequest
-from longshore.surfaces.corpus import artifacts, links
-from longshore.surfaces.corpus.links import Upload
+from longshore.errors import InvalidRequest, LongshoreError
+from longshore.surfaces.corpus import artifacts, links, model_versions, multipart
+from longshore.surfaces.corpus.links import Kind, Upload
+from longshore.surfaces.corpus.model_versions import Archive
 
 # Not in the document of the API: nobody calls them but by an address that they were given.
 router = APIRouter(tags=["corpus"], include_in_schema=False)
+_HEAD_BYTES: Final = 16
 
 
 def root_of(call: Call) -> str:
@@ -33,6 +35,11 @@ def root_of(call: Call) -> str:
 def upload_address(call: Call, secret: str) -> str:
     """Return the address that takes the bytes of an upload."""
     return f"{root_of(call)}{links.UPLOADS}/{secret}"
+
+
+def part_address(call: Call, secret: str) -> str:
+    """Return the address that takes the bytes of a part."""
+    return f"{root_of(call)}{links.PARTS}/{secret}"
 
 
 def download_address(call: Call, secret: str, name: str) -> str:
@@ -48,17 +55,41 @@ class Digested:
         self._chunks = chunks
         # Not for security: the published clients send MD5 to find out damage.
         self._digest = hashlib.md5(usedforsecurity=False)
+        self.head = b""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Give the bytes as they came."""
         async for chunk in self._chunks:
+            if len(self.head) < _HEAD_BYTES:
+                self.head += chunk[:_HEAD_BYTES]
             self._digest.update(chunk)
             yield chunk
 
     @property
-    def md5(self) -> bytes:
-        """The MD5 of all that was passed on."""
-        return self._digest.digest()
+    def md5(self) -> str:
+        """The MD5 of all that was passed on, in hexadecimal."""
+        return self._digest.hexdigest()
+
+
+@router.put(f"{links.PARTS}/{{secret}}")
+async def put_part(secret: str, request: Request) -> Response:
+    """Take the bytes of a part of an archive."""
+    context = cast("Context", request.app.state.context)
+    upload, part = await context.database.read(multipart.part_of, secret)
+    given = request.headers.get("content-md5")
+    if given is not None and multipart.md5_of(given) != part.md5:
+        raise InvalidRequest(
+            f"The Content-MD5 of part {part.part_number} is not the one that it was announced with."
+        )
+    limit = limits.MODEL_PART_BYTES
+    chunks = Digested(body.stream(request, limit_bytes=limit))
+    stored = await files.receive(context, upload.organisation_id, chunks, limit)
+    try:
+        await context.database.write(multipart.arrive, secret, stored, chunks.md5)
+    except LongshoreError:
+        await context.database.write(blobs.condemn, [stored.blob_id])
+        raise
+    return Response(status_code=200, headers={"ETag": f'"{chunks.md5}"'})
 
 
 @router.put(f"{links.UPLOADS}/{{secret}}")
@@ -70,17 +101,25 @@ async def put_bytes(secret: str, request: Request) -> Response:
     limit = limits.ARTIFACT_BYTES if upload.size_bytes is None else upload.size_bytes
     chunks = Digested(body.stream(request, limit_bytes=limit))
     stored = await files.receive(context, upload.organisation_id, chunks, limit)
-    if upload.size_bytes is not None and stored.size_bytes != upload.size_bytes:
-        await context.database.write(blobs.condemn, [stored.blob_id])
-        raise _wrong_size(upload, stored.size_bytes)
 
     def arrive(connection: Connection) -> None:
+        if upload.size_bytes is not None and stored.size_bytes != upload.size_bytes:
+            raise _wrong_size(upload, stored.size_bytes)
         # Looked for again: of two requests at the same instant, one is too late.
         links.upload(connection, secret, alone=True)
-        artifacts.arrive(connection, upload, content_type, stored)
+        if upload.kind is Kind.ARTIFACT:
+            artifacts.arrive(connection, upload, content_type, stored)
+        else:
+            kind = model_versions.kind_of(chunks.head, content_type)
+            model_versions.arrive(connection, upload, Archive(stored, chunks.md5, kind))
 
-    await context.database.write(arrive)
-    return Response(status_code=200, headers={"ETag": f'"{chunks.md5.hex()}"'})
+    try:
+        await context.database.write(arrive)
+    except LongshoreError:
+        # Not left for the sweeper: it would be hours until the bytes are gone.
+        await context.database.write(blobs.condemn, [stored.blob_id])
+        raise
+    return Response(status_code=200, headers={"ETag": f'"{chunks.md5}"'})
 
 
 @router.get(f"{links.DOWNLOADS}/{{secret}}/{{name}}")
@@ -100,7 +139,7 @@ async def download(secret: str, name: str, request: Request) -> Response:
 
 def _checked(request: Request, upload: Upload) -> str:
     """Return the type of what comes, where the request says what the address was made for."""
-    given = request.headers.get("content-type", artifacts.OCTETS)
+    given = request.headers.get("content-type", links.OCTETS)
     if upload.content_type is not None and _plain(given) != _plain(upload.content_type):
         raise InvalidRequest(
             f"The Content-Type is {given[:100]!a}, and the file was announced as "
