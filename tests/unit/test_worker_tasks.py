@@ -296,3 +296,25 @@ def test_a_model_that_is_one_file_takes_the_place_of_the_directory(
     given = described(server, submit_task(server, "describe", version="2.1", model=weights))
     assert given["environment"]["ARKINDEX_MODEL_DIR"].endswith("/extra_files")
     assert "extra_files" in given["tree"]
+
+
+def test_a_command_and_a_class_for_one_version_end_the_worker(start: StartWorker) -> None:
+    worker = start(tasks=[f"sets={sys.executable}"])
+    assert worker.wait() == 2
+    assert "Give one of them another version" in worker.text()
+
+
+def test_threads_run_no_tasks_and_the_worker_says_so(
+    server: WorkerServer, start: StartWorker, tmp_path: Path
+) -> None:
+    worker = start(executor="thread")
+    assert worker.wait() == 2
+    assert "Nothing to serve with --executor thread" in worker.text()
+    app = tmp_path / "an_app.py"
+    app.write_text("import longshore\n@longshore.app('Empty')\ndef read(file): return []\n")
+    both = start([str(app), str(PROGRAMS)], executor="thread")
+    [registered] = server.wait(lambda ledger: ledger.registrations, "registration")
+    assert registered.workers == []
+    assert [offer.name for offer in registered.apps] == ["Empty"]
+    assert "describe 2.1" in both.text()
+    assert "--executor process" in both.text()

@@ -30,6 +30,8 @@ _UNUSABLE: Final = (
     tarfile.TarError,
     zstandard.ZstdError,
     EOFError,
+    # Headers of headers of headers.
+    RecursionError,
     ValueError,
     # One name is that of a file and of a directory.
     FileExistsError,
@@ -73,7 +75,8 @@ def unpack(
     try:
         with archive.open("rb") as file:
             reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-            _Unpacking(_Counted(reader, stop, limit_bytes), directory, limit_files).run()
+            stream = _Counted(reader, stop, limit_bytes)
+            _Unpacking(stream, directory, limit_files, limit_bytes).run()
     except _UNUSABLE as error:
         raise CorruptData(
             f"The archive cannot be unpacked: {error}. Make it again, as tar compressed with "
@@ -101,10 +104,7 @@ class _Counted:
         data = self._stream.read(size)
         self._read_bytes += len(data)
         if self._read_bytes > self._limit_bytes:
-            raise TooLarge(
-                f"The archive has more than {self._limit_bytes} bytes without compression, which is "
-                "the most for its size. Leave out what the worker does not need."
-            )
+            raise _too_large(self._limit_bytes)
         if self._headers_bytes is not None:
             self._headers_bytes += len(data)
             if self._headers_bytes > _HEADERS_BYTES:
@@ -117,10 +117,14 @@ class _Counted:
 class _Unpacking:
     """One archive on its way to a directory."""
 
-    def __init__(self, stream: _Counted, directory: Path, limit_files: int) -> None:
+    def __init__(
+        self, stream: _Counted, directory: Path, limit_files: int, limit_bytes: int
+    ) -> None:
         self._stream = stream
         self._directory = directory
         self._limit_files = limit_files
+        self._limit_bytes = limit_bytes
+        self._written_bytes = 0
         self._files: set[str] = set()
         self._links: dict[str, str] = {}
 
@@ -163,6 +167,12 @@ class _Unpacking:
             )
 
     def _write(self, archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+        # The stream does not tell: a file with holes is longer than what there is of it.
+        self._written_bytes += member.size
+        if self._written_bytes > self._limit_bytes:
+            raise _too_large(self._limit_bytes)
+        if member.size < 0:
+            raise CorruptData(f"The archive has no length for {member.name[:200]!a}.")
         target.parent.mkdir(parents=True, exist_ok=True)
         source = archive.extractfile(member)
         assert source is not None
@@ -217,6 +227,13 @@ def _inside(name: str) -> str:
         elif part not in ("", "."):
             parts.append(part)
     return "/".join(parts) or "."
+
+
+def _too_large(limit_bytes: int) -> TooLarge:
+    return TooLarge(
+        f"The archive has more than {limit_bytes} bytes without compression, which is the most for "
+        "its size. Leave out what the worker does not need."
+    )
 
 
 def _outside(name: str) -> CorruptData:
