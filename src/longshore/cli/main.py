@@ -22,6 +22,7 @@ from longshore.cli import (
     results,
     run,
     runs,
+    secrets,
     services,
     up,
     why,
@@ -78,6 +79,7 @@ app.add_typer(services.app, name="service")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(queues.app, name="queue")
 app.add_typer(keys.app, name="key")
+app.add_typer(secrets.app, name="secret")
 app.add_typer(demo.app, name="demo")
 
 

@@ -9,6 +9,7 @@ from longshore.sdk.operations import (
     Key,
     LogLine,
     Queue,
+    Secret,
     Worker,
     WorkInfo,
 )
@@ -92,6 +93,12 @@ class KeyPage(Record):
     """All keys."""
 
     keys: tuple[Key, ...]
+
+
+class SecretPage(Record):
+    """All secrets."""
+
+    secrets: tuple[Secret, ...]
 
 
 class AuditPage(Record):

@@ -239,6 +239,18 @@ class NewKey(Key):
     key: str = Field(repr=False)
 
 
+class Secret(Record):
+    """A secret without its value.
+
+    Attributes:
+        name: what programs ask for it by.
+    """
+
+    name: str
+    created_at: datetime | None = Field(default=None, validation_alias="created")
+    updated_at: datetime | None = Field(default=None, validation_alias="updated")
+
+
 class AuditEntry(Record):
     """One change made through the API.
 
