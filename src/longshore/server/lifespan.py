@@ -23,6 +23,7 @@ from longshore.server.logging import get_logger
 from longshore.surfaces.apps import jobs as apps_jobs
 from longshore.surfaces.buckets import jobs as buckets_jobs
 from longshore.surfaces.buckets import notices
+from longshore.surfaces.corpus import corpus_deletion
 from longshore.surfaces.corpus import dataset_jobs as corpus_dataset_jobs
 from longshore.surfaces.corpus import image_jobs as corpus_image_jobs
 from longshore.surfaces.pipelines import chunks
@@ -35,7 +36,14 @@ DELIVERY_SLOTS: Final = 16
 SWEEP_BLOBS: Final = 200
 MOST_ROUNDS: Final = 50
 """A pass that finds more than it may take at once goes on this often before it pauses."""
-_JOBS: Final = (apps_jobs, buckets_jobs, pipelines_jobs, corpus_dataset_jobs, corpus_image_jobs)
+_JOBS: Final = (
+    apps_jobs,
+    buckets_jobs,
+    pipelines_jobs,
+    corpus_dataset_jobs,
+    corpus_image_jobs,
+    corpus_deletion,
+)
 HANDLERS: Final = {name: handler for jobs in _JOBS for name, handler in jobs.HANDLERS.items()}
 PASSES: Final = {name: one for jobs in _JOBS for name, one in jobs.PASSES.items()}
 _log = get_logger("longshore.background")

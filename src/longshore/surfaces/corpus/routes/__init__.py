@@ -10,7 +10,14 @@ from starlette.responses import Response
 
 from longshore.edge.responses import json_response
 from longshore.surfaces.corpus import openapi
-from longshore.surfaces.corpus.routes import holdings, iiif, images, results
+from longshore.surfaces.corpus.routes import (
+    corpora,
+    elements,
+    holdings,
+    iiif,
+    images,
+    results,
+)
 from longshore.surfaces.corpus.routes.shared import PREFIX
 
 OPEN_PATHS: Final = frozenset({f"{PREFIX}/openapi/"})
@@ -20,6 +27,8 @@ router = APIRouter()
 """Routes of the protocol."""
 native = APIRouter(prefix="/longshore/v1/corpus")
 """Routes of Longshore's own."""
+router.include_router(corpora.router)
+router.include_router(elements.router)
 router.include_router(results.router)
 router.include_router(images.router)
 router.include_router(iiif.router)
