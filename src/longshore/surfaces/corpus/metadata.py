@@ -15,14 +15,13 @@ from longshore import ids, limits
 from longshore.access import Principal
 from longshore.storage import now_us
 from longshore.storage.bulk import insert_rows
-from longshore.surfaces.corpus import entities, scope, stamps
+from longshore.surfaces.corpus import entities, parents, scope, stamps
 from longshore.surfaces.corpus.repeats import Said
 from longshore.surfaces.corpus.scope import BY_HAND, Target
 from longshore.surfaces.corpus.tables import (
     corpus_entities,
     corpus_entity_types,
     corpus_metadata,
-    corpus_paths,
 )
 
 
@@ -130,7 +129,8 @@ def listing(
         .order_by(corpus_metadata.c.id)
     )
     if load_parents:
-        query = query.where(corpus_metadata.c.element_id.in_(_above(target.id)))
+        tree = select(literal(target.id).label("id")).union(parents.above(target.id))
+        query = query.where(corpus_metadata.c.element_id.in_(tree))
     else:
         query = query.where(corpus_metadata.c.element_id == target.id)
     rows = connection.execute(query).all()
@@ -270,10 +270,3 @@ def _check_entities(
         if each is not None and each not in known:
             attr: tuple[str | int, ...] = (*place, index) if place else ()
             raise scope.unknown("entity of the element's corpus", each, *attr, "entity_id")
-
-
-def _above(element_id: str) -> Select[Any]:
-    """Return a query for the ids of an element and of all elements above it."""
-    tree = select(literal(element_id).label("id")).cte("tree", recursive=True)
-    parents = select(corpus_paths.c.parent_id).join(tree, tree.c.id == corpus_paths.c.child_id)
-    return select(tree.union(parents).c.id)

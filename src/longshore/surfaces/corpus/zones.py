@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
-from longshore import ids, limits
+from longshore import limits
 from longshore.access import Principal
-from longshore.storage import now_us
-from longshore.storage.bulk import insert_rows
-from longshore.surfaces.corpus import polygons, scope, transcriptions
+from longshore.surfaces.corpus import creating, element_types, polygons, scope, transcriptions
+from longshore.surfaces.corpus.creating import Described, NewElements
 from longshore.surfaces.corpus.tables import (
     corpus_elements,
     corpus_images,
     corpus_paths,
-    corpus_types,
 )
 from longshore.surfaces.corpus.transcriptions import Confidence, Orientation, ResultText, Text
 
@@ -47,12 +45,9 @@ class NewZones(msgspec.Struct, frozen=True):
 
 class _Parent(NamedTuple):
     id: str
-    corpus_id: str
     image_id: str
     width: int
     height: int
-    rotation_angle: int
-    mirrored: bool
 
 
 def create(
@@ -72,22 +67,12 @@ def create(
     # Others that give this element zones wait, so that the same zone is not made twice.
     target = scope.element(connection, principal.organisation_id, element_id, alone=True)
     parent = _parent(connection, target.id)
-    type_id = connection.scalar(
-        select(corpus_types.c.id).where(
-            corpus_types.c.corpus_id == parent.corpus_id,
-            corpus_types.c.slug == given.element_type,
-        )
-    )
-    if type_id is None:
-        raise scope.refusal(
-            f"element_type: the corpus has no type {given.element_type[:80]!r}.",
-            "element_type",
-            code="does_not_exist",
-        )
+    slug = given.element_type
+    type_id = element_types.named(connection, target.corpus_id, {slug: ("element_type",)})[slug]
     shapes = _shapes(parent, run_id, given.transcriptions)
     elements = _present(connection, parent, type_id, shapes)
     new = _missing(shapes, given.transcriptions, elements)
-    made = _make(connection, principal, parent, type_id, run_id, new)
+    made = _make(connection, principal, parent, given, new)
     elements.update(made)
     texts = [
         Text(elements[shape], zone.text, zone.confidence, zone.orientation.value)
@@ -105,12 +90,9 @@ def _parent(connection: Connection, element_id: str) -> _Parent:
     row = connection.execute(
         select(
             corpus_elements.c.id,
-            corpus_elements.c.corpus_id,
             corpus_elements.c.image_id,
             corpus_images.c.width,
             corpus_images.c.height,
-            corpus_elements.c.rotation_angle,
-            corpus_elements.c.mirrored,
         )
         .join(corpus_images, corpus_images.c.id == corpus_elements.c.image_id)
         .where(corpus_elements.c.id == element_id)
@@ -168,36 +150,22 @@ def _make(
     connection: Connection,
     principal: Principal,
     parent: _Parent,
-    type_id: str,
-    run_id: str,
+    given: NewZones,
     new: Mapping[str, Zone],
 ) -> dict[str, str]:
     """Make elements of these polygons below the parent; return their ids by polygon."""
-    last = connection.scalar(
-        select(func.max(corpus_paths.c.position)).where(corpus_paths.c.parent_id == parent.id)
-    )
-    first = 0 if last is None else last + 1
-    made = {shape: ids.uuid() for shape in new}
-    rows = [
-        (element_id, str(first + index + 1), shape, new[shape].element_confidence)
-        for index, (shape, element_id) in enumerate(made.items())
+    if not new:
+        return {}
+    first = creating.next_position(connection, parent.id) + 1
+    described = [
+        Described(
+            type=given.element_type,
+            name=str(first + index),
+            polygon=zone.polygon,
+            confidence=zone.element_confidence,
+        )
+        for index, zone in enumerate(new.values())
     ]
-    at_us = now_us(connection)
-    same = {
-        "corpus_id": parent.corpus_id,
-        "type_id": type_id,
-        "image_id": parent.image_id,
-        "rotation_angle": parent.rotation_angle,
-        "mirrored": parent.mirrored,
-        "worker_run_id": run_id,
-        "creator": principal.key_name,
-        "created_us": at_us,
-        "updated_us": at_us,
-    }
-    columns = ("id", "name", "polygon", "confidence")
-    insert_rows(connection, corpus_elements, columns, rows, same=same)
-    paths = [(element_id, first + index) for index, element_id in enumerate(made.values())]
-    insert_rows(
-        connection, corpus_paths, ("child_id", "position"), paths, same={"parent_id": parent.id}
-    )
-    return made
+    wanted = NewElements(described, given.worker_run_id)
+    made = creating.create_many(connection, principal, parent.id, wanted)
+    return {shape: each["id"] for shape, each in zip(new, made, strict=True)}
