@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-import io
-import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import pytest
 
 import longshore
 from longshore import ids
-from longshore.errors import ConfigurationError, TooLarge
-from longshore.wire.tasks import TaskPayload, WorkerOffer
-from longshore.worker import task_main, tasks_files
+from longshore.errors import ConfigurationError
+from longshore.wire.tasks import TaskPayload, WorkerConfiguration, WorkerOffer
+from longshore.worker import task_main
 from longshore.worker.channel import LoadedWorker
 from longshore.worker.loading import load, setups
 from longshore.worker.options import WorkerOptions
 from longshore.worker.registry import REGISTRY
-from longshore.worker.tasks_directory import remove
-from longshore.worker.tasks_files import find, open_inside
 from longshore.worker.tasks_programs import Program, Programs, module_command, read_commands
-from longshore.worker.transport import StoredBlob, Transport
-from tests.unit.worker_server import KEY, WorkerServer
 
 PYTHON = sys.executable
 
 
 @pytest.fixture(autouse=True)
-def registry() -> Iterator[None]:
+def registry(tmp_path: Path) -> Iterator[None]:
     """Undo what a test registers and loads."""
-    path, modules, arguments = list(sys.path), set(sys.modules), list(sys.argv)
+    path, arguments = list(sys.path), list(sys.argv)
     yield
     REGISTRY.workers.clear()
     REGISTRY.setups.clear()
     sys.path[:], sys.argv[:] = path, arguments
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 class Elements:
@@ -170,6 +164,20 @@ class TestModules:
         assert len(setups(found, buckets=True)) == 1
 
 
+YAML = """
+configuration:
+  threshold: 0.5
+user_configuration:
+  language: {title: Language, default: fr}
+secrets:
+- models/token
+"""
+JSON = (
+    '{"configuration": {"threshold": 0.5}, "secrets": ["models/token"],'
+    ' "user_configuration": {"language": {"title": "Language", "default": "fr"}}}'
+)
+
+
 class TestCommands:
     def test_a_command_is_split_into_words(self) -> None:
         [program] = read_commands([f"ocr:0.6={PYTHON} -m worker --name 'a b=c'"], [])
@@ -214,6 +222,7 @@ class TestCommands:
             ([f"ocr={PYTHON}"], ["images"], "elements or dataset"),
             ([f"ocr={PYTHON}"], ["other=dataset"], "no --task"),
             ([], ["dataset"], "no --task"),
+            ([], ["ocr=dataset"], "no --task"),
         ],
     )
     def test_what_cannot_be_run_is_refused(
@@ -221,6 +230,42 @@ class TestCommands:
     ) -> None:
         with pytest.raises(ConfigurationError, match=problem):
             read_commands(tasks, kinds)
+
+    @pytest.mark.parametrize("text", [YAML, JSON])
+    def test_a_configuration_comes_from_a_file(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "ocr.yml").write_text(text)
+        [program] = read_commands([f"ocr={PYTHON}"], [], [f"ocr={tmp_path / 'ocr.yml'}"])
+        assert program.offer.configuration == WorkerConfiguration(
+            configuration={"threshold": 0.5},
+            user_configuration={"language": {"title": "Language", "default": "fr"}},
+            secrets=["models/token"],
+        )
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("a: [", "neither YAML nor JSON"),
+            ("- a", "Expected `object`"),
+            ("threshold: 1", "'threshold'"),
+            ("secrets: token", "secrets"),
+            ("", "Expected `object`"),
+        ],
+    )
+    def test_a_file_that_is_no_configuration_is_refused(
+        self, tmp_path: Path, text: str, problem: str
+    ) -> None:
+        (tmp_path / "ocr.yml").write_text(text)
+        with pytest.raises(ConfigurationError, match=problem):
+            read_commands([f"ocr={PYTHON}"], [], [f"ocr={tmp_path / 'ocr.yml'}"])
+
+    def test_a_configuration_without_file_or_command_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "ocr.yml").write_text(JSON)
+        with pytest.raises(ConfigurationError, match="cannot be read"):
+            read_commands([f"ocr={PYTHON}"], [], [f"ocr={tmp_path / 'none.yml'}"])
+        with pytest.raises(ConfigurationError, match="no --task of it"):
+            read_commands([f"ocr={PYTHON}"], [], [f"other={tmp_path / 'ocr.yml'}"])
+        with pytest.raises(ConfigurationError, match="SLUG=FILE"):
+            read_commands([f"ocr={PYTHON}"], [], ["ocr"])
 
     def test_a_module_may_not_take_the_place_of_a_command(self) -> None:
         offer = WorkerOffer(slug="ocr", version="1")
@@ -263,113 +308,3 @@ class TestOptions:
     def test_the_directory_of_tasks_has_to_be_there(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="is no directory"):
             self.options(tasks=[f"ocr={PYTHON}"], tasks_directory=str(tmp_path / "none"))
-
-
-class TestFiles:
-    def test_more_files_than_the_limit_are_refused(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(tasks_files, "TASK_FILES", 3)
-        for number in range(4):
-            (tmp_path / str(number)).touch()
-        with pytest.raises(TooLarge, match="more than 3 files"):
-            find(tmp_path, print)
-
-    def test_more_bytes_than_the_limit_are_refused(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(tasks_files, "TASK_FILES_BYTES", 100)
-        (tmp_path / "a").write_bytes(bytes(60))
-        assert [left.path for left in find(tmp_path, print)] == ["a"]
-        (tmp_path / "b").write_bytes(bytes(60))
-        with pytest.raises(TooLarge, match="100 bytes"):
-            find(tmp_path, print)
-
-    @pytest.mark.parametrize("swapped", ["file", "folder", "root"])
-    def test_a_link_in_the_place_of_what_was_found_is_not_followed(
-        self, tmp_path: Path, swapped: str
-    ) -> None:
-        root, outside = tmp_path / "root", tmp_path / "outside"
-        for each in (root, outside):
-            (each / "folder").mkdir(parents=True)
-            (each / "folder" / "file").write_text(each.name)
-        with open_inside(root, "folder/file") as file:
-            assert file.read() == b"root"
-        place = {"file": root / "folder" / "file", "folder": root / "folder", "root": root}[swapped]
-        place.rename(tmp_path / "moved")
-        place.symlink_to(outside / place.relative_to(root))
-        with pytest.raises(OSError, match=r"symbolic links|Not a directory"):
-            open_inside(root, "folder/file")
-
-    def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(self, tmp_path: Path) -> None:
-        os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(OSError, match="no plain file"):
-            open_inside(tmp_path, "pipe")
-
-    async def test_a_file_that_is_too_large_for_the_server_is_named_in_the_log(
-        self, tmp_path: Path
-    ) -> None:
-        (tmp_path / "large.bin").write_bytes(b"large" * 100)
-        (tmp_path / "small.bin").write_bytes(b"small")
-        notes: list[str] = []
-        stored = await tasks_files.store(Small("http://127.0.0.1:9", KEY), tmp_path, notes.append)
-        assert [(file.path, file.size_bytes) for file in stored] == [("small.bin", 5)]
-        assert notes == ["The file large.bin is not kept: It is too large."]
-
-    async def test_a_file_that_becomes_shorter_while_it_is_sent_is_an_error(
-        self, tmp_path: Path
-    ) -> None:
-        (tmp_path / "log").write_bytes(bytes(1 << 20))
-        server = WorkerServer()
-        transport = Transport(server.url, KEY)
-        try:
-            with pytest.raises(OSError, match="shorter"), Shrinking(tmp_path / "log") as file:
-                await transport.upload_open(
-                    cast("BinaryIO", file), media_type="text/plain", timeout_s=5
-                )
-            assert not server.ledger.uploads
-        finally:
-            await transport.close()
-            server.stop()
-
-    def test_a_directory_that_the_program_has_closed_is_removed(self, plain_user: Path) -> None:
-        root, outside = plain_user / "root", plain_user / "outside"
-        (root / "closed" / "deep").mkdir(parents=True)
-        (root / "closed" / "deep" / "file").touch()
-        outside.mkdir(mode=0o500)
-        (root / "closed" / "link").symlink_to(outside)
-        (root / "closed" / "deep").chmod(0o000)
-        (root / "closed").chmod(0o500)
-        remove(root)
-        assert not root.exists()
-        assert outside.stat().st_mode & 0o777 == 0o500
-
-
-class Small(Transport):
-    """A server that takes small files only."""
-
-    async def upload_open(self, file: BinaryIO, *, media_type: str, timeout_s: float) -> StoredBlob:
-        data = file.read()
-        if len(data) > 100:
-            raise TooLarge("It is too large.")
-        return StoredBlob("bl_1", len(data), "0" * 64)
-
-
-class Shrinking(io.FileIO):
-    """A file of which only the first part is still there when it is read."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        return b"" if self.tell() else super().read(size)
-
-
-@pytest.fixture
-def plain_user() -> Iterator[Path]:
-    """A directory of somebody who may not do everything, as whom the test then runs."""
-    nobody, before = 65534, os.geteuid()
-    directory = Path(tempfile.mkdtemp())
-    if before == 0:
-        os.chown(directory, nobody, nobody)
-        os.seteuid(nobody)
-    yield directory
-    os.seteuid(before)
-    shutil.rmtree(directory)

@@ -90,6 +90,15 @@ TaskKinds = Annotated[
         help="What such a worker works on: elements (default) or dataset; may be repeated.",
     ),
 ]
+TaskConfigurations = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--task-configuration",
+        metavar="SLUG=FILE",
+        help="What such a worker is configured with: a file in YAML or JSON with any of "
+        "configuration, user_configuration and secrets; may be repeated.",
+    ),
+]
 TasksDirectory = Annotated[
     Path | None,
     typer.Option(
@@ -172,6 +181,7 @@ def worker(
     shell: Shell = False,
     tasks: Tasks = None,
     task_kinds: TaskKinds = None,
+    task_configurations: TaskConfigurations = None,
     tasks_directory: TasksDirectory = None,
     keep_tasks: KeepTasks = False,
     lives: Lives = None,
@@ -210,6 +220,7 @@ def worker(
         lives=lives,
         tasks=tasks or (),
         task_kinds=task_kinds or (),
+        task_configurations=task_configurations or (),
         tasks_directory=None if tasks_directory is None else str(tasks_directory.absolute()),
         keep_tasks=keep_tasks,
         workbooks=executor in (Executor.process, Executor.thread) and installed(),

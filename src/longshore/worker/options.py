@@ -60,6 +60,7 @@ class WorkerOptions:
         workbooks: whether to compute services that are workbooks.
         tasks: programs of other environments that run tasks, as SLUG[:VERSION]=COMMAND.
         task_kinds: what those work on, as KIND or SLUG=KIND: `elements` (default) or `dataset`.
+        task_configurations: files in YAML or JSON with their configuration, as SLUG=FILE.
         tasks_directory: where the directories of tasks are made; the system's temporary directory
             unless given.
         keep_tasks: whether the directory of a task stays there when the task has ended.
@@ -84,6 +85,7 @@ class WorkerOptions:
     workbooks: bool = False
     tasks: Sequence[str] = ()
     task_kinds: Sequence[str] = ()
+    task_configurations: Sequence[str] = ()
     tasks_directory: str | None = None
     keep_tasks: bool = False
 
@@ -127,7 +129,7 @@ class WorkerOptions:
         Raises:
             ConfigurationError: one of them cannot be read, or its program is not there.
         """
-        return read_commands(self.tasks, self.task_kinds)
+        return read_commands(self.tasks, self.task_kinds, self.task_configurations)
 
     def _check_tasks(self) -> None:
         self.commands()

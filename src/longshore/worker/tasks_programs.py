@@ -6,16 +6,18 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast, get_args
 
+import msgspec
+
 from longshore.errors import ConfigurationError
-from longshore.wire.tasks import TaskPayload, WorkerOffer
+from longshore.wire.tasks import TaskPayload, WorkerConfiguration, WorkerOffer
 from longshore.worker.channel import LoadedWorker
 from longshore.worker.commands import shell_word
-from longshore.worker.tasks_registry import Kind, check_name
+from longshore.worker.tasks_registry import Kind, check_name, read_configuration
 
 DEFAULT_VERSION: Final = "1"
 _MAIN: Final = "longshore.worker.task_main"
@@ -82,32 +84,67 @@ def module_command(worker: LoadedWorker) -> list[str]:
     return [sys.executable, "-P", "-m", _MAIN, worker.module, offer.slug, offer.version]
 
 
-def read_commands(tasks: Sequence[str], kinds: Sequence[str]) -> list[Program]:
-    """Return the programs of `--task SLUG[:VERSION]=COMMAND` and `--task-kind [SLUG=]KIND`.
+def read_commands(
+    tasks: Sequence[str], kinds: Sequence[str] = (), configurations: Sequence[str] = ()
+) -> list[Program]:
+    """Return the programs of `--task`, with what `--task-kind` and `--task-configuration` say.
 
-    The command is split into words as a shell would, and no shell runs it. Its program is looked
+    A command is split into words as a shell would, and no shell runs it. Its program is looked
     for at once, so that a worker does not claim what it cannot run.
+
+    Args:
+        tasks: each SLUG[:VERSION]=COMMAND.
+        kinds: each KIND, for all of them, or SLUG=KIND.
+        configurations: each SLUG=FILE, a file in YAML or JSON with any of `configuration`,
+            `user_configuration` and `secrets`.
 
     Raises:
         ConfigurationError: one of them cannot be read, is given twice, or names a program that is
             not there.
     """
     by_slug = dict(map(_read_kind, kinds))
+    configured = dict(map(_read_configuration, configurations))
     programs: dict[tuple[str, str], Program] = {}
     for text in tasks:
         slug, version, argv = _read_task(text)
         kind = by_slug.get(slug, by_slug.get("", "elements"))
-        program = Program(WorkerOffer(slug=slug, version=version, kind=kind), argv)
+        configuration = configured.get(slug, WorkerConfiguration())
+        offer = WorkerOffer(slug=slug, version=version, kind=kind, configuration=configuration)
+        program = Program(offer, argv)
         if _key(program) in programs:
             raise ConfigurationError(f"--task gives worker {slug} {version} twice. Drop one.")
         programs[_key(program)] = program
-    strangers = sorted(set(by_slug) - {slug for slug, _ in programs} - {""})
-    if strangers or (kinds and not tasks):
-        raise ConfigurationError(
-            f"--task-kind names {', '.join(strangers) or 'a kind'}, and there is no --task of that "
-            "worker. Give --task SLUG=COMMAND as well."
-        )
+    served = {slug for slug, _ in programs}
+    _refuse_strangers("--task-kind", [slug for slug in by_slug if slug or not tasks], served)
+    _refuse_strangers("--task-configuration", configured, served)
     return list(programs.values())
+
+
+def _refuse_strangers(option: str, slugs: Iterable[str], served: Collection[str]) -> None:
+    strangers = sorted(set(slugs) - set(served))
+    if strangers:
+        raise ConfigurationError(
+            f"{option} is for worker {strangers[0] or 'none'!r}, and there is no --task of it. Give "
+            "--task SLUG=COMMAND as well."
+        )
+
+
+def _read_configuration(text: str) -> tuple[str, WorkerConfiguration]:
+    slug, _, name = text.partition("=")
+    if not name:
+        raise ConfigurationError(f"--task-configuration {text!r}: write it as SLUG=FILE.")
+    try:
+        # JSON is YAML as well.
+        given = msgspec.yaml.decode(Path(name).expanduser().read_bytes())
+    except OSError as error:
+        raise ConfigurationError(
+            f"--task-configuration {slug}: {name} cannot be read: {error.strerror}."
+        ) from error
+    except msgspec.DecodeError as error:
+        raise ConfigurationError(
+            f"--task-configuration {slug}: {name} is neither YAML nor JSON: {error}"
+        ) from error
+    return slug, read_configuration(f"--task-configuration {slug}", given)
 
 
 def _key(program: Program) -> tuple[str, str]:
