@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from longshore import webhooks
+    from longshore.corpus.base import BaseWorker
+    from longshore.corpus.cache import CachedElement
+    from longshore.corpus.dataset_worker import DatasetWorker
+    from longshore.corpus.elements_worker import ElementsWorker
+    from longshore.corpus.models import Dataset, Element, Set
+    from longshore.corpus.process import ActivityState
     from longshore.errors import LeaseLost, LongshoreError, Reject, RetryLater
     from longshore.sdk import (
         AsyncClient,
@@ -30,12 +36,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ActivityState": "longshore.corpus.process",
     "AsyncClient": "longshore.sdk",
     "AsyncWork": "longshore.sdk",
+    "BaseWorker": "longshore.corpus.base",
     "BatchChunk": "longshore.sdk",
+    "CachedElement": "longshore.corpus.cache",
     "ChunkData": "longshore.sdk",
     "Client": "longshore.sdk",
+    "Dataset": "longshore.corpus.models",
+    "DatasetWorker": "longshore.corpus.dataset_worker",
     "Document": "longshore.worker.documents",
+    "Element": "longshore.corpus.models",
+    "ElementsWorker": "longshore.corpus.elements_worker",
     "Field": "longshore.worker.documents",
     "InputFile": "longshore.worker.documents",
     "LeaseLost": "longshore.errors",
@@ -45,6 +58,7 @@ _HOMES = {
     "RecordFailed": "longshore.sdk",
     "Reject": "longshore.errors",
     "RetryLater": "longshore.errors",
+    "Set": "longshore.corpus.models",
     "Work": "longshore.sdk",
     "app": "longshore.worker.registry",
     "create_chunks": "longshore.sdk",
@@ -55,12 +69,19 @@ _HOMES = {
 }
 
 __all__ = [
+    "ActivityState",
     "AsyncClient",
     "AsyncWork",
+    "BaseWorker",
     "BatchChunk",
+    "CachedElement",
     "ChunkData",
     "Client",
+    "Dataset",
+    "DatasetWorker",
     "Document",
+    "Element",
+    "ElementsWorker",
     "Field",
     "InputFile",
     "LeaseLost",
@@ -70,6 +91,7 @@ __all__ = [
     "RecordFailed",
     "Reject",
     "RetryLater",
+    "Set",
     "Work",
     "__version__",
     "app",
