@@ -36,7 +36,9 @@ def _elements(
     organisation_id = call.principal.organisation_id
     dataset = datasets.get(connection, organisation_id, dataset_id)
     rows, last, count = dataset_elements.page(connection, dataset, set_name, cursor)
-    shown = stored_elements.shown(connection, [row.element_id for row in rows], root_of(call))
+    shown = stored_elements.shown(
+        connection, [row.element_id for row in rows], root_of(call), stored_elements.ALL
+    )
     results = [
         {"id": row.id, "set": row.name, "element": shown[row.element_id]}
         for row in rows

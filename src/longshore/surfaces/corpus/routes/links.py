@@ -21,6 +21,7 @@ from longshore.errors import InvalidRequest, LongshoreError
 from longshore.surfaces.corpus import artifacts, links, model_versions, multipart
 from longshore.surfaces.corpus.links import Kind, Upload
 from longshore.surfaces.corpus.model_versions import Archive
+from longshore.surfaces.corpus.routes.images import site_of
 
 # Not in the document of the API: nobody calls them but by an address that they were given.
 router = APIRouter(tags=["corpus"], include_in_schema=False)
@@ -29,7 +30,7 @@ _HEAD_BYTES: Final = 16
 
 def root_of(call: Call) -> str:
     """Return the root of the server's addresses, as the caller reaches it; without a slash."""
-    return str(call.request.base_url).rstrip("/")
+    return site_of(call.request)
 
 
 def upload_address(call: Call, secret: str) -> str:
