@@ -7,19 +7,20 @@ from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import msgspec
-from sqlalchemy import CompoundSelect, Connection, Select, func, literal, select
+from sqlalchemy import Connection, Select, func, literal, select
 from sqlalchemy import Text as TextType
 
 from longshore import ids, limits
 from longshore.access import Principal
 from longshore.storage import now_us
 from longshore.storage.bulk import given_parameters, given_rows, insert_rows
-from longshore.surfaces.corpus import elements, parents, scope, stamps
+from longshore.surfaces.corpus import elements, scope, stamps
 from longshore.surfaces.corpus.paging import Page
 from longshore.surfaces.corpus.repeats import Said
 from longshore.surfaces.corpus.scope import BY_HAND
 from longshore.surfaces.corpus.tables import (
     corpus_elements,
+    corpus_paths,
     corpus_transcriptions,
     corpus_types,
 )
@@ -256,6 +257,9 @@ def listing(
     )
 
 
-def below(element_id: str) -> CompoundSelect[Any]:
+def below(element_id: str) -> Select[Any]:
     """Return a query for the ids of an element and of all elements below it."""
-    return select(literal(element_id).label("id")).union(parents.below(element_id))
+    tree = select(literal(element_id).label("id")).cte("tree", recursive=True)
+    children = select(corpus_paths.c.child_id).join(tree, tree.c.id == corpus_paths.c.parent_id)
+    # UNION drops what is reached twice: an element may have several parents.
+    return select(tree.union(children).c.id)
