@@ -13,7 +13,7 @@ from longshore.edge.jobs import SYSTEM, JobContext
 from longshore.engine import queues, works
 from longshore.engine.works import NewWork
 from longshore.errors import LongshoreError, Reject
-from longshore.surfaces.corpus.dataset_jobs import HANDLERS
+from longshore.server.lifespan import HANDLERS
 from longshore.surfaces.corpus.tables import corpus_processes, corpus_tasks
 from tests.surfaces.corpus_rig import Corpora
 from tests.unit.serving import bearer
