@@ -25,6 +25,7 @@ from longshore.surfaces.corpus.tables import (
     corpus_transcriptions,
 )
 from tests.surfaces.sdk_server import Served, running
+from tests.unit.serving import listening
 from tests.unit.test_corpus_formats import PAGE_2013
 
 Command = Callable[..., tuple[int, str, str]]
@@ -277,6 +278,51 @@ def test_other_types_can_be_named(longshore: Command, served: Served) -> None:
     shown = json.loads(longshore("show", "letters", "--json")[1])
     found = {each["slug"]: (each["elements"], each["folder"]) for each in shown["types"]}
     assert found == {"box": (1, True), "sheet": (1, False), "block": (2, False), "row": (3, False)}
+
+
+class Web:
+    """A site with files, by their paths."""
+
+    def __init__(self, **files: bytes) -> None:
+        self.files = files
+
+    async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
+        content = self.files.get(scope["path"].strip("/"))
+        status = 404 if content is None else 200
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": content or b""})
+
+
+def test_a_manifest_on_the_web_is_imported(longshore: Command, served: Served) -> None:
+    site = Web(scan=scan("one.png").read_bytes())
+    with listening(site) as port:  # type: ignore[arg-type]
+        address = f"http://127.0.0.1:{port}"
+        inside = {"@id": f"{address}/iiif/a"}
+        painted: list[dict[str, Any]] = [
+            {"@id": f"{address}/scan"},
+            {"@id": f"{address}/gone"},
+            {"@id": "x", "service": inside},
+        ]
+        manifest = {
+            "@type": "sc:Manifest",
+            "label": "A book",
+            "sequences": [
+                {"canvases": [{"label": "f", "images": [{"resource": each}]} for each in painted]}
+            ],
+        }
+        site.files["manifest"] = json.dumps(manifest).encode()
+
+        code, out, error = longshore("import", "letters", f"{address}/manifest", "--create")
+
+    assert code == ExitCode.FAILED
+    assert out.startswith("1 page ")
+    first, second, _ = error.splitlines()
+    assert "canvas 2: " in first
+    assert "answered 404" in first
+    # The server calls no address of its own machine for anybody.
+    assert "canvas 3: " in second
+    assert "loopback" in second
+    assert tree(served, "letters") == {"A book": {"0001 f": {}}}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from longshore import limits
 from longshore.errors import InvalidRequest, Unsupported
 from longshore.surfaces.corpus import iiif
 
@@ -155,6 +158,32 @@ def test_the_same_part_has_the_same_canonical_form_however_it_is_asked_for() -> 
         for rotation in ("0", "360", "0.0")
     }
     assert forms == {"0,0,400,300/400,300/0/default.jpg"}
+
+
+PARTS = st.text("0123456789,.:!^pctfulmaxsqre-", max_size=12)
+NUMBERS = st.integers(0, 700).map(str)
+QUADS = st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS).map(",".join)
+REGIONS = st.one_of(st.sampled_from(["full", "square"]), QUADS, QUADS.map("pct:{}".format), PARTS)
+PAIRS = st.tuples(st.sampled_from(["", "!", "^", "^!"]), NUMBERS, NUMBERS).map(
+    lambda parts: f"{parts[0]}{parts[1]},{parts[2]}"
+)
+SIZES = st.one_of(st.sampled_from(["full", "max"]), PAIRS, NUMBERS.map("{},".format), PARTS)
+
+
+@given(st.sampled_from(iiif.VERSIONS), REGIONS, SIZES, st.one_of(NUMBERS, PARTS))
+def test_whatever_is_asked_for_is_a_part_of_the_image_or_refused(
+    version: str, region: str, size: str, rotation: str
+) -> None:
+    try:
+        found = wanted(f"{region}/{size}/{rotation}/default.jpg", version)
+    except (InvalidRequest, Unsupported):
+        return
+    left, top, right, bottom = found.box
+    assert 0 <= left < right <= SIZE[0]
+    assert 0 <= top < bottom <= SIZE[1]
+    assert min(found.size) >= 1
+    assert found.size[0] * found.size[1] <= limits.IMAGE_PIXELS
+    assert found.rotation in (0, 90, 180, 270)
 
 
 def test_tiles_reach_from_full_size_to_one_tile() -> None:

@@ -50,6 +50,8 @@ _TURNED: Final = frozenset({5, 6, 7, 8})
 _WEBP_SIDE_PIXELS: Final = 16_383
 _OPENED: Final = [name for name in FORMATS if name != "MPO"]
 """What is looked for in a file; the JPEG files of some cameras turn out to be MPO."""
+_BOMB_WORDS: Final = ("Decompressed data too large", "Too much memory used in text chunks")
+"""What Pillow says, in an error of no class of its own, of packed texts that grow too large."""
 
 # All kinds of files have to be known before some are chosen.
 Image.init()
@@ -162,6 +164,11 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         ) from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
         # These are what the decoders of Pillow raise for files that are cut or damaged.
+        if any(words in str(error) for words in _BOMB_WORDS):
+            raise TooLarge(
+                "What accompanies the pixels of the image, its texts or its colour profile, gets "
+                "too large when it is unpacked. Save it without them."
+            ) from error
         raise InvalidRequest(
             f"The image is damaged ({str(error)[:200]}). Save it again."
         ) from error
