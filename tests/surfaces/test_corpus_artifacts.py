@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,19 @@ async def test_bytes_of_another_size_are_refused_and_the_address_stays_good(
     assert refused.status_code in (400, 413), refused.text
     assert await rig.listed() == []
     assert (await rig.put(address)).status_code == 200
+
+
+async def test_the_log_has_no_address_that_could_be_used(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = (await rig.announce())["s3_put_url"]
+    with caplog.at_level(logging.INFO, logger="longshore.access"):
+        await rig.put(address, b"")
+        await rig.put("/api/v1/uploads/parts/abcdefgh")
+        await rig.corpora.client.get("/api/v1/downloads/ijklmnop/x.sqlite")
+    assert "/api/v1/uploads/..." in caplog.text
+    for secret in (address.rpartition("/")[2], "abcdefgh", "ijklmnop"):
+        assert secret not in caplog.text
 
 
 async def test_bytes_that_come_in_pieces_are_counted(rig: Rig) -> None:

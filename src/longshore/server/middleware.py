@@ -29,7 +29,9 @@ DISCARD_S: Final = 10.0
 _SMALL_REST: Final = 64 * 1024
 _REQUEST_ID: Final = re.compile(r"[0-9A-Za-z_-]{8,64}")
 _SLASHES: Final = re.compile(rb"/{2,}")
-_IMAGE_SECRET: Final = re.compile(r"(/iiif/[^/]+/[^/.]+\.)[^/]+")
+_SECRET: Final = re.compile(
+    r"(/iiif/[^/]+/[^/.]+\.|/api/v1/(?:uploads(?:/parts)?|downloads)/)[^/]+"
+)
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -110,8 +112,8 @@ class RequestLog:
 
 
 def _told(path: str) -> str:
-    """Return a path as the log has it: without what opens an image to whoever reads it."""
-    return _IMAGE_SECRET.sub(r"\1...", path)
+    """Return a path as the log has it: without what opens an image or a file to who reads it."""
+    return _SECRET.sub(r"\1...", path)
 
 
 class PathGuard:
