@@ -185,7 +185,9 @@ def test_an_import_that_broke_off_goes_on_where_it_was(
 
     with monkeypatch.context() as patched:
         patched.setattr(Remote, "_post", breaking)
-        assert longshore("import", "letters", "scans", "--create")[0] == ExitCode.INTERRUPTED
+        code, _, error = longshore("import", "letters", "scans", "--create")
+    assert code == ExitCode.INTERRUPTED
+    assert error.startswith("0 pages imported so far; repeat the import to go on")
     assert rows(served)[3] == 4
 
     report = counts(longshore, "letters", "scans")

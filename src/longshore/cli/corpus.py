@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from longshore import __version__
 from longshore.cli.connecting import ServerOption
 from longshore.cli.console import Column, emit_json, listing, note, out, printable
 from longshore.cli.exit_codes import ExitCode
-from longshore.errors import NotFound
+from longshore.errors import LongshoreError, NotFound
 
 if TYPE_CHECKING:
     from longshore.corpus.formats.exporting import ExportedPage
@@ -143,7 +144,11 @@ def import_(
     with _open(server) as remote:
         found = _checked(path, reader)
         importer = Importer(remote, _corpus(remote, corpus, make=make), types)
-        report = importer.run(found, _Progress().imported)
+        try:
+            report = importer.run(found, _Progress().imported)
+        except (LongshoreError, KeyboardInterrupt):
+            note(f"{_pages(importer.report.pages)} imported so far; repeat the import to go on")
+            raise
     _tell(report, as_json=as_json)
 
 
@@ -206,7 +211,15 @@ def _write(
     if form is writing.Form.coco:
         return writing.write_coco(pages, output, download=download, told=told)
     created = iso(SystemClock().now_us()) or ""
-    return writing.write_xml(pages, output, form, download=download, created=created, told=told)
+    return writing.write_xml(
+        pages,
+        output,
+        form,
+        download=download,
+        creator=f"Longshore {__version__}",
+        created=created,
+        told=told,
+    )
 
 
 def _open(server: str | None) -> Remote:

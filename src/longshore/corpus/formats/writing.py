@@ -13,7 +13,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Final
 
-from longshore import __version__
 from longshore.corpus.formats import alto, page_xml
 from longshore.corpus.formats.exporting import ExportedPage, Node
 from longshore.errors import InvalidRequest
@@ -59,6 +58,7 @@ def write_xml(
     form: Form,
     *,
     download: Download | None,
+    creator: str,
     created: str,
     told: Told,
 ) -> int:
@@ -69,6 +69,7 @@ def write_xml(
         target: a folder that is empty or not there.
         form: PAGE-XML or ALTO.
         download: gives the images, which are written beside the files; None leaves them out.
+        creator: what writes them, such as "Longshore 1.0".
         created: the time of the export in ISO 8601.
         told: called with each page that is written.
 
@@ -91,7 +92,6 @@ def write_xml(
         if form is Form.alto:
             content = alto.write(f"{stem}{suffix}", size, page.zones())
         else:
-            creator = f"Longshore {__version__}"
             content = page_xml.write(
                 f"{stem}{suffix}", size, page.zones(), creator=creator, created=created
             )
