@@ -186,7 +186,12 @@ class ProtocolServer:
 
     def ClaimActivities(self, arguments: dict[str, Any], body: Any) -> Any:  # noqa: N802
         queued = [one for one, state in self.states.items() if state == "queued"]
-        claimed = queued[: body["limit"]]
+        listed = body.get("elements")
+        fitting = {"queued", "error"}
+        if listed is not None:
+            claimed = [one for one in listed if self.states.get(one) in fitting]
+        else:
+            claimed = queued[: body["limit"]]
         for element_id in claimed:
             self.states[element_id] = "started"
             self.attempts[element_id] = self.attempts.get(element_id, 0) + 1
@@ -195,7 +200,8 @@ class ProtocolServer:
                 {"element": self.elements[one], "attempt": self.attempts[one]} for one in claimed
             ],
             "lease_s": 60.0,
-            "queued": len(queued) - len(claimed),
+            "queued": len(set(queued) - set(claimed)),
+            "unknown": [one for one in listed or () if one not in self.states],
         }
 
     def RenewActivities(self, arguments: dict[str, Any], body: Any) -> Any:  # noqa: N802

@@ -6,7 +6,7 @@ import json
 import logging
 import uuid
 from argparse import ArgumentParser
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -97,7 +97,7 @@ class ElementsWorker(
 
     def get_elements(
         self,
-    ) -> Iterable[CachedElement] | list[str] | list[Element] | ActivityQueue | BulkActivities:
+    ) -> Iterable[CachedElement] | list[str] | list[Element] | ActivityQueue:
         """Return the elements to work on, or their ids: from the first of these that has some.
 
         The cache of the tasks before this one; --elements-list; --element; sets of datasets;
@@ -119,7 +119,8 @@ class ElementsWorker(
         if self.process_mode is ProcessMode.Export:
             return _checked_ids(list({str(one["id"]) for one in self.list_process_elements()}))
         if self.consume_worker_activities:
-            return self._queue()
+            logger.info("The server is asked for the next element each time")
+            return ActivityQueue(self.api_client)
         return []
 
     def run(self) -> None:
@@ -228,16 +229,28 @@ class ElementsWorker(
         if self._heartbeat is not None:
             self._heartbeat.unguard(process_id)
 
-    def _queue(self) -> ActivityQueue | BulkActivities:
-        logger.info("The server is asked for the next element each time")
+    def bulk_activities(
+        self, elements: Iterable[Any], stopped: Callable[[], bool]
+    ) -> BulkActivities | None:
+        """Return what claims and reports these elements many at a time, where that can be.
+
+        Args:
+            elements: what `get_elements` returned.
+            stopped: says that there is no more to wait for.
+        """
         is_own = type(self).update_activity is not ElementsWorker.update_activity
-        if is_own or not self.api_client.document.has_bulk_activities:
-            return ActivityQueue(self.api_client)
+        if is_own or not self.store_activity:
+            return None
+        if not self.api_client.document.has_bulk_activities:
+            return None
+        is_queue = isinstance(elements, ActivityQueue)
         return BulkActivities(
             self.api_client,
             str(self.worker_run_id),
             self._started_heartbeat,
             at_once=self.args.batch_size * self.args.slots,
+            listed=None if is_queue else list(elements),
+            stopped=stopped,
         )
 
     def _keep_alive(self, element_id: str, state: ActivityState, answer: Any) -> None:

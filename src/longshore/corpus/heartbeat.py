@@ -25,6 +25,8 @@ from urllib.parse import urljoin
 import httpx
 import msgspec
 
+from longshore import limits
+
 RENEW_PATH: Final = "/longshore/v1/corpus/activities/renew"
 
 Held = tuple[str, int]
@@ -163,22 +165,30 @@ class _Renewing:
 
     def _renew(self, client: httpx.Client) -> float:
         with self._lock:
-            held, about = sorted(self._held), self._about
-        try:
-            response = client.post(
-                urljoin(about.url, RENEW_PATH),
-                content=msgspec.json.encode({"worker_run_id": about.worker_run_id, "held": held}),
-                headers={"Content-Type": "application/json", **about.headers},
-                timeout=_LEASE_S / 4,
-            )
-            response.raise_for_status()
-            answer = msgspec.json.decode(response.content, type=RenewAnswer)
-        except (httpx.HTTPError, msgspec.MsgspecError):
-            # The worker's own requests fail as well, and it says so.
-            return _RETRY_S
-        with self._lock:
-            self._held -= {(element_id, attempt) for element_id, attempt, _ in answer.lost}
-        return min(answer.lease_s / 3, _LONGEST_PAUSE_S)
+            held = sorted(self._held)
+        pause_s = _LONGEST_PAUSE_S
+        for start in range(0, len(held), limits.ACTIVITIES_PER_CALL):
+            some = held[start : start + limits.ACTIVITIES_PER_CALL]
+            try:
+                answer = self._ask(client, some)
+            except (httpx.HTTPError, msgspec.MsgspecError):
+                # The worker's own requests fail as well, and it says so.
+                return _RETRY_S
+            with self._lock:
+                self._held -= {(element_id, attempt) for element_id, attempt, _ in answer.lost}
+            pause_s = min(answer.lease_s / 3, pause_s)
+        return pause_s
+
+    def _ask(self, client: httpx.Client, held: list[Held]) -> RenewAnswer:
+        about = self._about
+        response = client.post(
+            urljoin(about.url, RENEW_PATH),
+            content=msgspec.json.encode({"worker_run_id": about.worker_run_id, "held": held}),
+            headers={"Content-Type": "application/json", **about.headers},
+            timeout=_LEASE_S / 4,
+        )
+        response.raise_for_status()
+        return msgspec.json.decode(response.content, type=RenewAnswer)
 
 
 def main(arguments: list[str]) -> int:

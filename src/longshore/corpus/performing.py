@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from longshore.corpus.activities import Problem
 from longshore.corpus.cache import CachedElement
 from longshore.corpus.client import ErrorResponse
 from longshore.corpus.models import Element
@@ -26,13 +26,16 @@ class Telling(StrEnum):
     """Who tells the server of an element's activity."""
 
     ALL = "all"
-    """Each call is made here: `started`, then how it ended."""
+    """It is told here: `started`, then how it ended."""
 
     END = "end"
     """The server has started it; only its end is told here."""
 
     NONE = "none"
     """It was claimed in bulk, and whoever claimed it reports it."""
+
+    SKIP = "skip"
+    """The server did not give it when it was claimed: it is another worker's, or done."""
 
 
 class Ended(StrEnum):
@@ -41,6 +44,14 @@ class Ended(StrEnum):
     DONE = "done"
     SKIPPED = "skipped"
     FAILED = "failed"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What an element has failed with."""
+
+    type: str
+    message: str
+    traceback: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -64,70 +75,90 @@ class Place(msgspec.Struct, frozen=True):
         return f"(n°{self.index})" if self.count is None else f"({self.index}/{self.count})"
 
 
-def perform(
-    worker: ElementsWorker, items: Sequence[tuple[Place, Item]], telling: Telling
-) -> list[Outcome]:
+@dataclass(frozen=True, slots=True)
+class Work:
+    """An element to be worked on, its place among the others, and who tells of it."""
+
+    place: Place
+    item: Item
+    telling: Telling
+
+    @property
+    def element_id(self) -> str:
+        """The id of the element."""
+        return self.item if isinstance(self.item, str) else str(self.item.id)
+
+
+Begun = tuple[int, Work, Element | CachedElement]
+
+
+def perform(worker: ElementsWorker, works: Sequence[Work]) -> list[Outcome]:
     """Work on elements, together where the worker takes several at a time.
 
     Nothing that goes wrong with an element is raised: it is logged, told to the server, and
     returned as the element's outcome.
     """
     outcomes: dict[int, Outcome] = {}
-    begun: list[tuple[int, Element | CachedElement]] = []
-    for number, (place, item) in enumerate(items):
+    begun: list[Begun] = []
+    for number, work in enumerate(works):
         element: Element | CachedElement | None = None
         try:
-            element = _element(worker, item)
-            logger.info("Processing %s %s", element, place)
-            if telling is not Telling.ALL or worker.update_activity(
-                element.id, ActivityState.Started
-            ):
-                begun.append((number, element))
+            if work.telling is not Telling.SKIP:
+                element = _element(worker, work.item)
+                logger.info("Processing %s %s", element, work.place)
+            if element is not None and _starts(worker, work, element):
+                begun.append((number, work, element))
             else:
-                logger.info("Skipping element %s as it was already processed", element.id)
+                logger.info("Skipping element %s as it was already processed", work.element_id)
                 outcomes[number] = Outcome(Ended.SKIPPED)
         except Exception as error:  # noqa: BLE001 - one element's error is not the others'
-            outcomes[number] = failed(worker, element, item, error, telling)
-    outcomes |= _run(worker, begun, telling)
-    return [outcomes[number] for number in range(len(items))]
+            outcomes[number] = failed(worker, work, element, error)
+    outcomes |= _run(worker, begun)
+    return [outcomes[number] for number in range(len(works))]
 
 
 def failed(
     worker: ElementsWorker,
+    work: Work,
     element: Element | CachedElement | None,
-    item: Item,
     error: BaseException,
-    telling: Telling,
 ) -> Outcome:
-    """Log that an element has failed, tell the server, and return its outcome."""
-    element_id = element.id if element is not None else item
+    """Log that an element has failed, tell the server, and return its outcome.
+
+    Args:
+        worker: whose element.
+        work: what was to be done.
+        element: the element, or None if it could not be had.
+        error: what it has failed with.
+    """
+    trace = error if worker.args.verbose else None
     if isinstance(error, ErrorResponse):
         logger.warning(
             "An API error occurred while processing element %s: %s - %s",
-            *(element_id, error.title, error.content),
-            exc_info=error if worker.args.verbose else None,
+            *(work.element_id, error.title, error.content),
+            exc_info=trace,
         )
     else:
         logger.warning(
-            "Failed running worker on element %s: %r",
-            *(element_id, error),
-            exc_info=error if worker.args.verbose else None,
+            "Failed running worker on element %s: %r", work.element_id, error, exc_info=trace
         )
     # Without an element it was not even started, unless the server did that.
-    if telling is Telling.END or (telling is Telling.ALL and element is not None):
-        worker.tell_error(str(element_id))
+    if work.telling is Telling.END or (work.telling is Telling.ALL and element is not None):
+        worker.tell_error(work.element_id)
     lines = traceback.format_exception(error)
     return Outcome(Ended.FAILED, Problem(type(error).__name__, str(error), "".join(lines)))
 
 
-def _run(
-    worker: ElementsWorker,
-    begun: Sequence[tuple[int, Element | CachedElement]],
-    telling: Telling,
-) -> dict[int, Outcome]:
+def _starts(worker: ElementsWorker, work: Work, element: Element | CachedElement) -> bool:
+    if work.telling is not Telling.ALL:
+        return True
+    return worker.update_activity(element.id, ActivityState.Started)
+
+
+def _run(worker: ElementsWorker, begun: Sequence[Begun]) -> dict[int, Outcome]:
     if worker.takes_batches and len(begun) > 1:
         try:
-            worker.process_elements([element for _, element in begun])
+            worker.process_elements([element for _, _, element in begun])
         except Exception as error:
             logger.warning(
                 "Failed running worker on %d elements together, trying each alone: %r",
@@ -135,27 +166,27 @@ def _run(
                 exc_info=error if worker.args.verbose else None,
             )
         else:
-            return {number: _ended(worker, element, telling) for number, element in begun}
-    return {number: _run_one(worker, element, telling) for number, element in begun}
+            return {number: _ended(worker, work, element) for number, work, element in begun}
+    return {number: _run_one(worker, work, element) for number, work, element in begun}
 
 
-def _run_one(worker: ElementsWorker, element: Element | CachedElement, telling: Telling) -> Outcome:
+def _run_one(worker: ElementsWorker, work: Work, element: Element | CachedElement) -> Outcome:
     try:
         if worker.takes_batches:
             worker.process_elements([element])
         else:
             worker.process_element(element)
     except Exception as error:  # noqa: BLE001 - one element's error is not the others'
-        return failed(worker, element, element.id, error, telling)
-    return _ended(worker, element, telling)
+        return failed(worker, work, element, error)
+    return _ended(worker, work, element)
 
 
-def _ended(worker: ElementsWorker, element: Element | CachedElement, telling: Telling) -> Outcome:
-    if telling is not Telling.NONE:
+def _ended(worker: ElementsWorker, work: Work, element: Element | CachedElement) -> Outcome:
+    if work.telling is not Telling.NONE:
         try:
             worker.update_activity(element.id, ActivityState.Processed)
         except Exception as error:  # noqa: BLE001 - one element's error is not the others'
-            return failed(worker, element, element.id, error, telling)
+            return failed(worker, work, element, error)
     return Outcome(Ended.DONE)
 
 
@@ -170,11 +201,11 @@ def count(outcomes: Iterable[Outcome], ended: Ended) -> int:
     return sum(outcome.ended is ended for outcome in outcomes)
 
 
-def in_batches(items: Iterable[Any], size: int) -> Iterable[list[Any]]:
-    """Cut items into lists, in order; the next ones are only asked for when they are needed."""
-    batch: list[Any] = []
-    for item in items:
-        batch.append(item)
+def in_batches(works: Iterable[Work], size: int) -> Iterable[list[Work]]:
+    """Cut works into lists, in order; the next ones are only asked for when they are needed."""
+    batch: list[Work] = []
+    for work in works:
+        batch.append(work)
         if len(batch) >= size:
             yield batch
             batch = []

@@ -5,25 +5,26 @@ from __future__ import annotations
 import logging
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from longshore.corpus.activities import ActivityQueue, BulkActivities
+from longshore.corpus.activities import ActivityQueue, told_by_worker
 from longshore.corpus.performing import (
     Ended,
     Item,
     Outcome,
     Place,
     Telling,
+    Work,
     count,
     failed,
     in_batches,
     perform,
 )
 from longshore.corpus.progress import Progress
-from longshore.corpus.slots import Items, Slots
+from longshore.corpus.slots import Slots
 from longshore.corpus.stopping import Stop
 from longshore.corpus.utils import pluralize
 
@@ -61,11 +62,14 @@ class Run:
         """Prepare to work on `elements`, until there are none left or `stop` says so."""
         self._worker = worker
         self._stop = stop
-        self._bulk = elements if isinstance(elements, BulkActivities) else None
-        total = None if isinstance(elements, Iterator) else len(elements)  # type: ignore[arg-type]  # sized
-        self.tally = Tally(total)
-        self._elements = elements
-        self._telling = _telling(elements)
+        self.tally = Tally(len(elements) if isinstance(elements, Sized) else None)
+        self._bulk = worker.bulk_activities(elements, lambda: bool(stop))
+        self._works: Iterable[tuple[Item, Telling]]
+        if self._bulk is not None:
+            self._works = self._bulk
+        else:
+            telling = Telling.END if isinstance(elements, ActivityQueue) else Telling.ALL
+            self._works = told_by_worker(elements, telling)
 
     def work(self, slots: int) -> Tally:
         """Work on all elements with so many slots, and return how they ended.
@@ -89,57 +93,52 @@ class Run:
             self._send_reports(now=True)
         return self.tally
 
-    def _work_here(self, batches: Iterable[list[tuple[Place, Item]]], progress: Progress) -> None:
+    def _work_here(self, batches: Iterable[list[Work]], progress: Progress) -> None:
         for batch in batches:
-            self._take(batch, perform(self._worker, batch, self._telling))
+            self._take(batch, perform(self._worker, batch))
             self._send_reports()
             self._show(progress)
             if self._stop:
                 return
 
-    def _work_in(
-        self, slots: Slots, batches: Iterable[list[tuple[Place, Item]]], progress: Progress
-    ) -> None:
+    def _work_in(self, slots: Slots, batches: Iterable[list[Work]], progress: Progress) -> None:
         waiting = iter(batches)
-        alone: deque[Items] = deque()
+        alone: deque[Sequence[Work]] = deque()
         is_empty = False
         while True:
             while slots.free and not self._stop and (alone or not is_empty):
-                items = alone.popleft() if alone else next(waiting, None)
-                if items is None:
+                works = alone.popleft() if alone else next(waiting, None)
+                if works is None:
                     is_empty = True
                 else:
-                    slots.send(items, self._telling)
+                    slots.send(works)
             if not slots.busy and (self._stop or (is_empty and not alone)):
                 return
-            for items, outcome in slots.receive(POLL_S):
+            for works, outcome in slots.receive(POLL_S):
                 if isinstance(outcome, str):
-                    alone += self._recover(items, outcome)
+                    alone += self._recover(works, outcome)
                     slots.start()
                 else:
-                    self._take(items, outcome)
+                    self._take(works, outcome)
             self._send_reports()
             self._show(progress)
 
-    def _recover(self, items: Items, how: str) -> list[Items]:
+    def _recover(self, works: Sequence[Work], how: str) -> list[list[Work]]:
         """Say what is to be done about elements whose slot has died: each is tried alone."""
-        if len(items) > 1:
-            return [[item] for item in items]
-        place, item = items[0]
-        element = item if not isinstance(item, str) else None
-        outcome = failed(self._worker, element, item, SlotDied(how), self._telling)
-        if element is None and self._telling is Telling.ALL:
-            # The slot may have started it.
-            self._worker.tell_error(str(item))
-        self._take([(place, item)], [outcome])
+        if len(works) > 1:
+            # They have been started; the server would refuse to start them again.
+            return [[replace(work, telling=_once_started(work.telling))] for work in works]
+        work = replace(works[0], telling=_once_started(works[0].telling))
+        self._take([work], [failed(self._worker, work, None, SlotDied(how))])
         return []
 
-    def _take(self, items: Items, outcomes: list[Outcome]) -> None:
-        self.tally.seen += len(items)
+    def _take(self, works: Sequence[Work], outcomes: Sequence[Outcome]) -> None:
+        self.tally.seen += len(works)
         self.tally.failed += count(outcomes, Ended.FAILED)
         if self._bulk is not None:
-            for (_, element), outcome in zip(items, outcomes, strict=True):
-                self._bulk.report(_id(element), outcome.problem)
+            for work, outcome in zip(works, outcomes, strict=True):
+                if work.telling is Telling.NONE:
+                    self._bulk.report(work.element_id, outcome.problem)
 
     def _send_reports(self, *, now: bool = False) -> None:
         if self._bulk is not None:
@@ -147,13 +146,17 @@ class Run:
 
     def _show(self, progress: Progress) -> None:
         total = self.tally.total
-        if self._bulk is not None:
+        if total is None and self._bulk is not None:
             total = self.tally.seen + self._bulk.queued
         progress.update(self.tally.seen, self.tally.failed, total)
 
-    def _placed(self) -> Iterator[tuple[Place, Item]]:
-        for index, item in enumerate(self._elements, start=1):
-            yield Place(index, self.tally.total), item
+    def _placed(self) -> Iterator[Work]:
+        for index, (item, telling) in enumerate(self._works, start=1):
+            yield Work(Place(index, self.tally.total), item, telling)
+
+
+def _once_started(telling: Telling) -> Telling:
+    return Telling.END if telling is Telling.ALL else telling
 
 
 def finish(tally: Tally, noun: str, *, stopped: bool = False) -> None:
@@ -179,13 +182,3 @@ def finish(tally: Tally, noun: str, *, stopped: bool = False) -> None:
     logger.error(message, *values)
     if tally.failed >= tally.all and not stopped:
         sys.exit(1)
-
-
-def _telling(elements: Iterable[Any]) -> Telling:
-    if isinstance(elements, BulkActivities):
-        return Telling.NONE
-    return Telling.END if isinstance(elements, ActivityQueue) else Telling.ALL
-
-
-def _id(item: Item) -> str:
-    return item if isinstance(item, str) else str(item.id)

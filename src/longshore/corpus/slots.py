@@ -23,12 +23,10 @@ import msgspec
 
 from longshore.corpus.cache import CachedElement
 from longshore.corpus.models import Element
-from longshore.corpus.performing import Item, Outcome, Place, Telling, perform
+from longshore.corpus.performing import Item, Outcome, Place, Telling, Work, perform
 
 if TYPE_CHECKING:
     from longshore.corpus.elements_worker import ElementsWorker
-
-Items = Sequence[tuple[Place, Item]]
 
 
 class SlotError(Exception):
@@ -39,14 +37,14 @@ class _Sent(msgspec.Struct, omit_defaults=True):
     """An element on its way to a slot: its id, all of it, or its id in the cache."""
 
     place: Place
+    telling: Telling
     id: str = ""
     element: dict[str, Any] | None = None
     cached: str = ""
 
 
 class _Order(msgspec.Struct):
-    telling: Telling
-    items: list[_Sent]
+    works: list[_Sent]
 
 
 class _News(msgspec.Struct, omit_defaults=True):
@@ -66,7 +64,7 @@ class Slot:
         self.process_id = process_id
         self.orders = orders
         self.news = news
-        self.items: Items = ()
+        self.works: Sequence[Work] = ()
         self.buffer = b""
         self.is_ready = False
 
@@ -111,7 +109,7 @@ class Slots:
     @property
     def busy(self) -> list[Slot]:
         """The slots that have elements."""
-        return [slot for slot in self.all if slot.items]
+        return [slot for slot in self.all if slot.works]
 
     def start(self) -> None:
         """Fork the processes that are missing; they become free once they are set up."""
@@ -121,23 +119,23 @@ class Slots:
             self._selector.register(slot.news, selectors.EVENT_READ, slot)
             self._worker.guard_slot(slot.process_id)
 
-    def send(self, items: Items, telling: Telling) -> None:
+    def send(self, works: Sequence[Work]) -> None:
         """Give elements to a free slot."""
         slot = self.free.pop()
-        slot.items = items
-        order = _Order(telling, [_sent(place, item) for place, item in items])
+        slot.works = works
+        order = _Order([_sent(work) for work in works])
         # A slot that has died is noticed by `receive`.
         with contextlib.suppress(BrokenPipeError):
             slot.orders.write(msgspec.json.encode(order) + b"\n")
             slot.orders.flush()
 
-    def receive(self, timeout_s: float) -> list[tuple[Items, list[Outcome] | str]]:
+    def receive(self, timeout_s: float) -> list[tuple[Sequence[Work], list[Outcome] | str]]:
         """Wait for slots, and return what became of elements, or how their slot has died.
 
         Raises:
             SlotError: a slot could not be set up.
         """
-        done: list[tuple[Items, list[Outcome] | str]] = []
+        done: list[tuple[Sequence[Work], list[Outcome] | str]] = []
         for key, _ in self._selector.select(timeout_s):
             slot: Slot = key.data
             read = os.read(slot.news, 1 << 16)
@@ -149,7 +147,7 @@ class Slots:
                 done += self._take(slot, msgspec.json.decode(line, type=_News))
         return done
 
-    def _take(self, slot: Slot, news: _News) -> list[tuple[Items, list[Outcome] | str]]:
+    def _take(self, slot: Slot, news: _News) -> list[tuple[Sequence[Work], list[Outcome] | str]]:
         if news.log is not None:
             record = logging.makeLogRecord(news.log)
             logging.getLogger(record.name).handle(record)
@@ -159,16 +157,16 @@ class Slots:
             slot.is_ready = True
             self.free.append(slot)
         elif news.outcomes is not None:
-            items, slot.items = slot.items, ()
+            works, slot.works = slot.works, ()
             self.free.append(slot)
-            return [(items, news.outcomes)]
+            return [(works, news.outcomes)]
         return []
 
-    def _died(self, slot: Slot) -> list[tuple[Items, list[Outcome] | str]]:
+    def _died(self, slot: Slot) -> list[tuple[Sequence[Work], list[Outcome] | str]]:
         how = self._end(slot)
         if not slot.is_ready:
             raise SlotError(f"A slot died while it was set up ({how}).")
-        return [(slot.items, f"its process died ({how})")] if slot.items else []
+        return [(slot.works, f"its process died ({how})")] if slot.works else []
 
     def _end(self, slot: Slot) -> str:
         self._selector.unregister(slot.news)
@@ -246,8 +244,8 @@ def _live(worker: ElementsWorker, orders: int, news: int) -> NoReturn:
         with os.fdopen(orders, "rb") as lines:
             for line in lines:
                 order = msgspec.json.decode(line, type=_Order)
-                items = [(sent.place, _received(sent)) for sent in order.items]
-                teller.tell(_News(outcomes=perform(worker, items, order.telling)))
+                works = [Work(sent.place, _received(sent), sent.telling) for sent in order.works]
+                teller.tell(_News(outcomes=perform(worker, works)))
         worker.cleanup()
         code = 0
     except BaseException:  # noqa: BLE001 - a forked process must not return into its parent's code
@@ -260,12 +258,12 @@ def _live(worker: ElementsWorker, orders: int, news: int) -> NoReturn:
         os._exit(code)
 
 
-def _sent(place: Place, item: Item) -> _Sent:
-    if isinstance(item, Element):
-        return _Sent(place, element=item)
-    if isinstance(item, CachedElement):
-        return _Sent(place, cached=str(item.id))
-    return _Sent(place, id=str(item))
+def _sent(work: Work) -> _Sent:
+    if isinstance(work.item, Element):
+        return _Sent(work.place, work.telling, element=work.item)
+    if isinstance(work.item, CachedElement):
+        return _Sent(work.place, work.telling, cached=str(work.item.id))
+    return _Sent(work.place, work.telling, id=work.item)
 
 
 def _received(sent: _Sent) -> Item:
