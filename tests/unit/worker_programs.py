@@ -113,7 +113,7 @@ class Family(Base):
 
     def run(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
         print("directory", self.environment["PONOS_DATA"], flush=True)
         print("child", child.pid, flush=True)
         threading.Event().wait(600)

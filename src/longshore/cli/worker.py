@@ -145,6 +145,14 @@ Lives = Annotated[
     int | None,
     typer.Option("--lives", min=1, help="Stop after this many works; default is never."),
 ]
+Name = Annotated[
+    str | None,
+    typer.Option("--name", help="Name shown in listings; default is host and process id."),
+]
+DrainS = Annotated[
+    float,
+    typer.Option("--drain-s", min=0, help="Seconds that a stop lets running work go on."),
+]
 ParentPid = Annotated[
     int | None,
     typer.Option("--parent-pid", hidden=True, help="Stop when this parent process is gone."),
@@ -168,10 +176,7 @@ def worker(
     slots: Slots = None,
     executor: ExecutorOption = Executor.process,
     address: Address = None,
-    name: Annotated[
-        str | None,
-        typer.Option("--name", help="Name shown in listings; default is host and process id."),
-    ] = None,
+    name: Name = None,
     memory_limit: MemoryOption = None,
     buckets: Buckets = None,
     sites: Sites = None,
@@ -185,10 +190,7 @@ def worker(
     tasks_directory: TasksDirectory = None,
     keep_tasks: KeepTasks = False,
     lives: Lives = None,
-    drain_s: Annotated[
-        float,
-        typer.Option("--drain-s", min=0, help="Seconds that a stop lets running work go on."),
-    ] = 20.0,
+    drain_s: DrainS = 20.0,
     parent_pid: ParentPid = None,
 ) -> None:
     """Claim work of the given apps, buckets, services and workers and run it, until stopped.

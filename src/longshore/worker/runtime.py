@@ -109,15 +109,7 @@ class Worker:
         self._logs = LiveLogs(
             self._transport, SystemClock(), lambda: self._membership.worker_id, self._log
         )
-        self._reporter = Reporter(
-            self._transport,
-            self._logs,
-            worker_id=lambda: self._membership.worker_id,
-            on_answered=self._leases.release,
-            on_unknown=self._membership.rejoin,
-            linger_s=lambda: self._pace.linger_s() if self._claims.some_ahead else 0.0,
-            log=self._log,
-        )
+        self._reporter = self._make_reporter()
         self._launchers = make_launchers(
             options,
             self._programs,
@@ -179,6 +171,17 @@ class Worker:
                 restore()
             await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
+    def _make_reporter(self) -> Reporter:
+        return Reporter(
+            self._transport,
+            self._logs,
+            worker_id=lambda: self._membership.worker_id,
+            on_answered=self._leases.release,
+            on_unknown=self._membership.rejoin,
+            linger_s=lambda: self._pace.linger_s() if self._claims.some_ahead else 0.0,
+            log=self._log,
+        )
+
     def _make_slots(self) -> Sequence[Slot]:
         options = self._options
         if options.executor in ("dask", "ray"):
@@ -225,9 +228,7 @@ class Worker:
             self._programs.learn(offers.workers)
         elif offers.workers:
             names = ", ".join(f"{each.offer.slug} {each.offer.version}" for each in offers.workers)
-            why = (
-                f"not served: {names}; tasks run in processes of their own, with --executor process"
-            )
+            why = f"not served: {names}; tasks run in processes of their own (--executor process)"
             if not (offers.apps or offers.services or self._buckets(offers) or options.workbooks):
                 raise ConfigurationError(
                     f"Nothing to serve with --executor {options.executor}: {why}."

@@ -19,7 +19,8 @@ def main(arguments: list[str]) -> int:
     try:
         registered = find(module, slug, version)
     except ConfigurationError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - the log of the task
+        # The log of the task.
+        sys.stderr.write(f"{error}\n")
         return 1
     # The class reads its own arguments, and there are none.
     sys.argv = [slug]
