@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any, Final
-
 from fastapi import APIRouter
-from starlette.responses import Response
 
-from longshore.edge.responses import json_response
-from longshore.surfaces.corpus import openapi
 from longshore.surfaces.corpus.routes import (
+    activities,
     corpora,
     elements,
     holdings,
     iiif,
     images,
+    openapi,
+    processes,
     results,
+    workers,
 )
-from longshore.surfaces.corpus.routes.shared import PREFIX
-
-OPEN_PATHS: Final = frozenset({f"{PREFIX}/openapi/"})
-"""The paths of these routes that answer without a key."""
+from longshore.surfaces.corpus.routes.openapi import OPEN_PATHS as OPEN_PATHS
 
 router = APIRouter()
 """Routes of the protocol."""
@@ -35,14 +30,7 @@ router.include_router(iiif.router)
 native.include_router(images.native)
 router.include_router(holdings.router)
 native.include_router(holdings.native)
-
-
-@cache
-def _document() -> dict[str, Any]:
-    return openapi.document([*router.routes, *native.routes])
-
-
-@router.get(f"{PREFIX}/openapi/", tags=["corpus"], include_in_schema=False)
-async def document() -> Response:
-    """Describe the operations, for the published clients; needs no key."""
-    return json_response(_document())
+for _part in (workers, activities, processes):
+    router.include_router(_part.router)
+native.include_router(activities.native)
+router.include_router(openapi.router_of(lambda: [*router.routes, *native.routes]))

@@ -6,11 +6,17 @@ allows: a path item holds operations and nothing else, bodies are written where 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Final
 
+from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
+from starlette.responses import Response
 from starlette.routing import BaseRoute
+
+from longshore.edge.responses import json_response
+from longshore.surfaces.corpus.routes.shared import PREFIX
 
 VERSION: Final = "1.7.0"
 """The version of the protocol that the document speaks of."""
@@ -19,6 +25,26 @@ _KEPT: Final = (
     "operationId", "description", "deprecated", "parameters", "requestBody", "x-paginated",
 )  # fmt: skip
 _PARAMETER: Final = ("name", "in", "description", "required", "deprecated", "schema")
+
+
+OPEN_PATHS: Final = frozenset({f"{PREFIX}/openapi/"})
+"""The path of the document, which answers without a key."""
+
+
+def router_of(routes: Callable[[], Sequence[BaseRoute]]) -> APIRouter:
+    """Return the route of the document that describes these routes."""
+    router = APIRouter()
+
+    @cache
+    def described() -> dict[str, Any]:
+        return document(routes())
+
+    @router.get(f"{PREFIX}/openapi/", tags=["corpus"], include_in_schema=False)
+    async def openapi() -> Response:
+        """Describe the operations, for the published clients; needs no key."""
+        return json_response(described())
+
+    return router
 
 
 def document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
