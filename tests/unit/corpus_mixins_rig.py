@@ -11,12 +11,12 @@ import pytest
 
 from longshore.corpus import cache
 from longshore.corpus.classifications import ClassificationMixin
+from longshore.corpus.client import ErrorResponse
 from longshore.corpus.corpora import CorpusMixin
 from longshore.corpus.datasets import DatasetMixin
 from longshore.corpus.elements import ElementMixin
 from longshore.corpus.embeddings import EmbeddingMixin
 from longshore.corpus.entities import EntityMixin
-from longshore.corpus.exceptions import ErrorResponse
 from longshore.corpus.images import ImageMixin
 from longshore.corpus.metadata import MetaDataMixin
 from longshore.corpus.models import Element

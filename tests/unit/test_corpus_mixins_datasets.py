@@ -17,9 +17,9 @@ import stamina
 
 from longshore.corpus import image, multipart
 from longshore.corpus.archives import extract_tar_zst_archive
+from longshore.corpus.client import ErrorResponse
 from longshore.corpus.corpora import ExportNotFinishedError, FailedExportError
 from longshore.corpus.datasets import DatasetState, check_dataset_set
-from longshore.corpus.exceptions import ErrorResponse
 from longshore.corpus.models import Artifact, Dataset, Element, Set
 from longshore.corpus.training import TAG_TAKEN
 from tests.unit.corpus_mixins_rig import (
@@ -67,7 +67,7 @@ class Store:
 def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     made = Store()
     client = httpx.Client(transport=httpx.MockTransport(made))
-    monkeypatch.setattr(image, "_client", lambda _: client)
+    monkeypatch.setattr(image, "_client", lambda *_: client)
     return made
 
 
@@ -417,6 +417,7 @@ def test_a_model_is_sent_in_parts_where_no_address_for_the_whole_is_given(
         for number, content in enumerate(contents, start=1)
     ]
     assert len(contents) > 1
+    assert worker.model_version == {**pending, "state": "available"}
 
 
 def test_parts_that_cannot_be_sent_are_dropped(worker: Helpers, store: Store, model: Path) -> None:

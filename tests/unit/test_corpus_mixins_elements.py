@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from longshore.corpus.cache import CachedElement, CachedImage
+from longshore.corpus.client import ErrorResponse
 from longshore.corpus.elements import ElementType, MissingElementType, MissingTypeError
-from longshore.corpus.exceptions import ErrorResponse
 from longshore.corpus.models import Element
 from tests.unit.corpus_mixins_rig import (
     CORPUS,

@@ -101,7 +101,7 @@ def scaled(picture: Pillow.Image, size: str) -> Pillow.Image:
 def iiif(monkeypatch: pytest.MonkeyPatch) -> Iiif:
     made = Iiif()
     client = httpx.Client(transport=httpx.MockTransport(made))
-    monkeypatch.setattr(image, "_client", lambda _: client)
+    monkeypatch.setattr(image, "_client", lambda *_: client)
     return made
 
 
@@ -228,6 +228,17 @@ def test_a_download_is_tried_three_times(iiif: Iiif) -> None:
     assert len(iiif.asked) == 3
     statuses = [503, 429]
     assert element().open_image().size == (100, 50)
+
+
+def test_a_proxy_is_not_asked_for_images_of_this_machine() -> None:
+    for url, local in (
+        ("http://localhost:8400/iiif/1", True),
+        ("http://[::1]/iiif/1", True),
+        ("https://images.test/iiif/1", False),
+    ):
+        assert image._is_local(url) is local
+    assert not image._client(-1, True).trust_env
+    assert image._client(-1, False).trust_env
 
 
 def test_what_another_attempt_cannot_help_is_asked_for_once(iiif: Iiif) -> None:

@@ -15,8 +15,8 @@ from longshore.corpus.cache import (
     CachedTranscriptionEntity,
 )
 from longshore.corpus.classifications import DUPLICATE
+from longshore.corpus.client import ErrorResponse
 from longshore.corpus.entities import MissingEntityType
-from longshore.corpus.exceptions import ErrorResponse
 from longshore.corpus.metadata import MetaType
 from longshore.corpus.models import Transcription
 from longshore.corpus.transcriptions import TextOrientation

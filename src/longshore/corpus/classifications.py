@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from longshore.corpus import checks
 from longshore.corpus.cache import CachedClassification, CachedElement
-from longshore.corpus.exceptions import ErrorResponse
+from longshore.corpus.client import ErrorResponse
 from longshore.corpus.mixin import WorkerMixin, logger
 from longshore.corpus.models import Element
 from longshore.corpus.utils import (

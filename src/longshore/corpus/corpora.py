@@ -12,7 +12,7 @@ from uuid import UUID
 import stamina
 
 from longshore.corpus import checks
-from longshore.corpus.exceptions import ErrorResponse
+from longshore.corpus.client import ErrorResponse
 from longshore.corpus.mixin import WorkerMixin, logger
 
 EXPORT_WAIT_S: Final = 3 * 3600.0

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from longshore.corpus import checks
 from longshore.corpus.cache import unsupported_cache
-from longshore.corpus.exceptions import ErrorResponse
+from longshore.corpus.client import ErrorResponse
 from longshore.corpus.mixin import WorkerMixin, logger
 from longshore.corpus.utils import pluralize
 

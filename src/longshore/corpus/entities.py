@@ -11,8 +11,8 @@ from typing import Any, NotRequired, TypedDict, Unpack
 
 from longshore.corpus import checks
 from longshore.corpus.cache import CachedEntity, CachedTranscriptionEntity, unsupported_cache
+from longshore.corpus.client import ErrorResponse
 from longshore.corpus.element_lists import checked
-from longshore.corpus.exceptions import ErrorResponse
 from longshore.corpus.mixin import WorkerMixin, logger
 from longshore.corpus.models import Element, Transcription
 from longshore.corpus.utils import pluralize

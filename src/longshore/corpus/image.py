@@ -326,7 +326,7 @@ def retried_request(
         with attempt:
             if body is not None:
                 options["content"] = body()
-            response = _client(os.getpid()).request(method, url, **options)
+            response = _client(os.getpid(), _is_local(url)).request(method, url, **options)
             response.raise_for_status()
             return response
     raise AssertionError("stamina ends with an answer or an error")
@@ -338,9 +338,14 @@ def _may_help(error: Exception) -> bool:
     return isinstance(error, httpx.TransportError)
 
 
+def _is_local(url: str) -> bool:
+    """Say whether an address is on this machine, where no proxy could reach it."""
+    return httpx.URL(url).host in {"127.0.0.1", "localhost", "::1"}
+
+
 @functools.cache
-def _client(process_id: int) -> httpx.Client:
+def _client(process_id: int, local: bool) -> httpx.Client:
     """Return the connections of this process; those of its parent must not be shared."""
     del process_id
     timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-    return httpx.Client(timeout=timeout, follow_redirects=True)
+    return httpx.Client(timeout=timeout, follow_redirects=True, trust_env=not local)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from longshore.corpus import checks
 from longshore.corpus.archives import close_delete_file, create_tar_zst_archive
-from longshore.corpus.exceptions import ErrorResponse
+from longshore.corpus.client import ErrorResponse
 from longshore.corpus.mixin import WorkerMixin, logger, skip_if_read_only
 from longshore.corpus.multipart import upload_in_parts
 from longshore.corpus.tasks import upload_file
@@ -235,6 +235,7 @@ class TrainingMixin(WorkerMixin):
         upload_in_parts(
             self.api_client, archive.path, object_type="model_version", object_id=version["id"]
         )
+        self.model_version = {**self._model_version(), "state": "available"}
         logger.info("Model version %s is now available.", version["id"])
 
     def _remove_model_version(self, version_id: str) -> None:
