@@ -356,3 +356,30 @@ ELEMENTS_PER_CALL: Final = 10_000
 
 ELEMENTS_DELETED_PER_CALL: Final = 2_000
 """Most elements that go with the one that a call deletes; more are deleted by a job."""
+
+WORKER_CONFIGURATION_BYTES: Final = 256 * 1024
+"""Longest configuration of a worker, as JSON."""
+
+PROCESS_ELEMENTS: Final = 1_000_000
+"""Most elements of a process."""
+
+PROCESS_ELEMENTS_GIVEN: Final = 100_000
+"""Most elements that a process is given by their ids."""
+
+PROCESS_CHUNKS: Final = 1_000
+"""Into how many tasks the elements of a process are split for each of its workers, at most."""
+
+PROCESS_WORKERS: Final = 100
+"""Most workers of a process."""
+
+ACTIVITY_TIMEOUT_S: Final = 3600.0
+"""How long a program without a heartbeat may take for an element, in seconds."""
+
+ACTIVITY_LEASE_S: Final = 60.0
+"""How long a program with a heartbeat holds an element without one, in seconds."""
+
+ACTIVITIES_PER_CALL: Final = 500
+"""Most elements that a program claims, renews or reports at once."""
+
+ACTIVITY_ATTEMPTS: Final = 10
+"""How often an element may be lost with the program that holds it."""

@@ -11,6 +11,7 @@ from tests.surfaces.apps_rig import Platform, platform
 from tests.surfaces.buckets_rig import Buckets, buckets_of
 from tests.surfaces.corpus_rig import Corpora, corpora_of
 from tests.surfaces.pipelines_rig import Pipelines, pipelines_of
+from tests.surfaces.processes_rig import Processes, processes_of
 
 
 @pytest.fixture
@@ -41,4 +42,13 @@ async def pipelines(
 async def corpora(database: Database, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Corpora]:
     """The corpus surface on both databases."""
     async with corpora_of(database, clock, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def processes(
+    database: Database, clock: ManualClock, tmp_path: Path
+) -> AsyncIterator[Processes]:
+    """A corpus on both databases, and a worker for its processes."""
+    async with processes_of(database, clock, tmp_path) as made:
         yield made

@@ -23,9 +23,10 @@ from longshore.server.logging import get_logger
 from longshore.surfaces.apps import jobs as apps_jobs
 from longshore.surfaces.buckets import jobs as buckets_jobs
 from longshore.surfaces.buckets import notices
-from longshore.surfaces.corpus import corpus_deletion
+from longshore.surfaces.corpus import corpus_deletion, tasks
 from longshore.surfaces.corpus import dataset_jobs as corpus_dataset_jobs
 from longshore.surfaces.corpus import image_jobs as corpus_image_jobs
+from longshore.surfaces.corpus import process_jobs as corpus_process_jobs
 from longshore.surfaces.pipelines import chunks
 from longshore.surfaces.pipelines import jobs as pipelines_jobs
 
@@ -43,6 +44,7 @@ _JOBS: Final = (
     corpus_dataset_jobs,
     corpus_image_jobs,
     corpus_deletion,
+    corpus_process_jobs,
 )
 HANDLERS: Final = {name: handler for jobs in _JOBS for name, handler in jobs.HANDLERS.items()}
 PASSES: Final = {name: one for jobs in _JOBS for name, one in jobs.PASSES.items()}
@@ -162,6 +164,8 @@ class Passes:
         # Few chunks are given up: not worth a transaction for each word of a bucket.
         if await database.read(chunks.given_up):
             followed += await database.write(chunks.follow)
+        if await database.read(tasks.ended):
+            followed += await database.write(tasks.follow)
         return followed > 0
 
     async def retain(self) -> bool:

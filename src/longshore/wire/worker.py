@@ -99,7 +99,8 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
 
     worker_id: str
     queues: list[int]
-    """Ids of the queues that hold work for the offers: of apps, buckets, then services."""
+    """Ids of the queues that hold work for the offers: of apps, buckets, services, then worker
+    programs."""
     lease_s: float
     """Length of a lease; renew at a third of it."""
 

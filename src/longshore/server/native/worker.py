@@ -24,6 +24,7 @@ from longshore.errors import InvalidRequest, NotFound, TooLarge
 from longshore.server.native import worker_surfaces
 from longshore.surfaces.apps import catalogue
 from longshore.surfaces.buckets import depositing
+from longshore.surfaces.corpus import workers as corpus_workers
 from longshore.surfaces.pipelines import services
 from longshore.wire import worker as wire
 from longshore.wire.buckets import Pipeline
@@ -59,6 +60,7 @@ async def register(request: Request, call: Worker) -> Response:
         queue_ids += services.offer(connection, organisation_id, registration.services)
         if registration.workbooks:
             queue_ids += services.offer_workbooks(connection, organisation_id)
+        queue_ids += corpus_workers.offer(connection, organisation_id, registration.workers)
         worker_id = workers.register(
             connection,
             organisation_id=organisation_id,
@@ -277,11 +279,12 @@ def _check_registration(registration: wire.Registration) -> None:
             f"incarnation must have 1 to {_INCARNATION_CHARACTERS} characters, random at each "
             "start of the worker."
         )
-    offers = len(registration.apps) + len(registration.buckets) + len(registration.services)
+    kinds = (registration.apps, registration.buckets, registration.services, registration.workers)
+    offers = sum(len(kind) for kind in kinds)
     if offers > _OFFERS_MAX:
         raise TooLarge(
-            f"{offers} apps, buckets and services; a worker offers at most {_OFFERS_MAX}. "
-            "Start several workers."
+            f"{offers} apps, buckets, services and worker programs; a worker offers at most "
+            f"{_OFFERS_MAX}. Start several workers."
         )
     for bucket in registration.buckets:
         _check_bucket(bucket.name)

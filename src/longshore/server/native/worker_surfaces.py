@@ -22,6 +22,7 @@ from longshore.errors import Conflict, InvalidRequest, NotFound, TooLarge
 from longshore.storage.bulk import given_parameters, given_rows
 from longshore.surfaces.buckets import query, updating, withdrawing
 from longshore.surfaces.buckets.withdrawing import Wanted
+from longshore.surfaces.corpus import tasks
 from longshore.surfaces.pipelines import chunks
 from longshore.wire import worker as wire
 
@@ -62,6 +63,7 @@ class Surface:
         record: writes down what accepted endings say, for the organisation.
         served: the queues that a claim from the given ones looks into.
         keeps_results: whether it has the results itself, so that the engine stores none.
+        follows_returns: whether it is also told of attempts that were handed back unfinished.
         result_bytes: how large a result may be.
     """
 
@@ -69,6 +71,7 @@ class Surface:
     record: Callable[[Connection, str, Sequence[Ending]], None]
     served: Callable[[Connection, list[int]], list[int]] = lambda _, queue_ids: queue_ids
     keeps_results: bool = False
+    follows_returns: bool = False
     result_bytes: int = limits.JSON_BODY_BYTES
 
 
@@ -141,7 +144,9 @@ def finish(
     for ending in endings:
         key = (ending.work_id, ending.attempt)
         # A repeated report was recorded when it came first; the work may have moved on since.
-        if key in held and key not in refused and ending.outcome is not Outcome.HANDED_BACK:
+        if key not in held or key in refused:
+            continue
+        if ending.outcome is not Outcome.HANDED_BACK or SURFACES[held[key]].follows_returns:
             accepted.setdefault(held[key], []).append(ending)
     for surface, ended in accepted.items():
         SURFACES[surface].record(connection, organisation_id, ended)
@@ -227,6 +232,13 @@ def _claim_chunks(connection: Connection, asked: Claim, limit: int) -> list[wire
     return [_claimed(lease, payload) for lease, payload in claimed]
 
 
+def _claim_tasks(connection: Connection, asked: Claim, limit: int) -> list[wire.Claimed]:
+    claimed = tasks.claim(
+        connection, asked.queue_ids, limit=limit, holder=asked.holder, lease_s=asked.lease_s
+    )
+    return [_claimed(lease, payload) for lease, payload in claimed]
+
+
 def _record_files(connection: Connection, organisation_id: str, endings: Sequence[Ending]) -> None:
     for ending in endings:
         if ending.result is not None and ending.outcome is Outcome.SUCCESS:
@@ -295,5 +307,6 @@ SURFACES: Final[dict[str, Surface]] = {
         keeps_results=True,
         result_bytes=limits.CHUNK_RESULT_BYTES,
     ),
+    "corpus": Surface(_claim_tasks, tasks.record, follows_returns=True),
 }
 """The surfaces whose works workers run."""

@@ -118,6 +118,7 @@ def _make_processes() -> None:
         sa.Column("use_cache", sa.Boolean(), nullable=False),
         sa.Column("activity_timeout_s", sa.Float(), nullable=False),
         sa.Column("selection", sa.Text(), nullable=False),
+        sa.Column("elements", sa.BigInteger(), nullable=True),
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.Column("started_us", sa.BigInteger(), nullable=True),
         sa.Column("stopped_us", sa.BigInteger(), nullable=True),

@@ -77,6 +77,8 @@ corpus_processes = Table(
     Column("activity_timeout_s", Float, nullable=False),
     # JSON: which elements, by type or ids.
     Column("selection", Text, nullable=False),
+    # How many it was started with; the parts of its tasks follow from it, whatever is deleted since.
+    Column("elements", BigInteger),
     Column("created_us", BigInteger, nullable=False),
     Column("started_us", BigInteger),
     Column("stopped_us", BigInteger),
