@@ -33,7 +33,7 @@ class Program:
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         path = self.directory / "toy.py"
         path.write_text(
-            "import os, pathlib, sys, time\n"
+            "import os, pathlib, sys, threading\n"
             "from longshore.corpus import *\n"
             f"{self.body}\n"
             "if __name__ == '__main__':\n"
@@ -107,4 +107,5 @@ def _program(server: ProtocolServer, directory: Path) -> Iterator[Program]:
     for process in made.started:
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
+        if process.stdout is not None and not process.stdout.closed:
             process.communicate()
