@@ -262,3 +262,16 @@ def spark(request: pytest.FixtureRequest, spark_server: SparkServer, tmp_path: P
 def present(spark_server: SparkServer, tmp_path: Path) -> Spark:
     """A user of the present client, where its flavours do not differ."""
     return Spark.of(spark_server, "sync", tmp_path)
+
+
+@pytest.fixture(scope="session")
+def corpus_server(tmp_path_factory: pytest.TempPathFactory, mark: str) -> Iterator[Server]:
+    """A server without a worker, for the published base of corpus workers."""
+    data = tmp_path_factory.mktemp("corpora") / "data"
+    server = Server(data, mark, settings=SETTINGS)
+    server.start()
+    yield server
+    server.stop()
+    server.close()
+    unforeseen = server.unforeseen()
+    assert not unforeseen, "\n".join(unforeseen)

@@ -1,0 +1,205 @@
+"""The published base of corpus workers, run as programs of its users against a real server."""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+
+from tests.acceptance.harness import Server
+from tests.clients.spark_client import environment, python_of
+
+PROGRAMS = Path(__file__).with_name("programs")
+TODAY, EARLY = "arkindex", "arkindex-0.4"
+FLAVOURS = (TODAY, EARLY)
+TYPES = ("folder", "page", "text_line")
+PROGRAM_S = 120.0
+"""Longest that a worker may take on a busy machine."""
+SIZE = (200, 300)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a worker program ended."""
+
+    status: int
+    output: str
+    """Its standard output."""
+    log: str
+    """What the library logged, on standard error."""
+
+    def said(self, word: str) -> list[Any]:
+        """Return what the program printed after a word, as JSON."""
+        lines = [line.partition(" ") for line in self.output.splitlines()]
+        return [json.loads(rest) for first, _, rest in lines if first == word]
+
+
+class Archive:
+    """A server with a corpus of pages, and ways to run workers over it."""
+
+    def __init__(self, server: Server, home: Path) -> None:
+        self.server = server
+        self.home = home
+        self._http = httpx.Client(
+            base_url=server.url,
+            headers={"Authorization": f"Bearer {server.key}"},
+            trust_env=False,
+            timeout=60.0,
+        )
+        types = [{"slug": slug, "folder": slug == "folder"} for slug in TYPES]
+        body = {"name": f"Letters {secrets.token_hex(4)}", "types": types}
+        self.corpus_id = self.call("POST", "/corpus/", body)["id"]
+
+    def close(self) -> None:
+        self._http.close()
+
+    def ask(self, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
+        """Send a request to a path below /api/v1, or to any that begins with /longshore."""
+        address = path if path.startswith("/longshore") else f"/api/v1{path}"
+        return self._http.request(method, address, json=body, **more)
+
+    def call(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        answer = self.ask(method, path, body, **more)
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def listed(self, path: str, **query: Any) -> list[Any]:
+        """Return all of a listing in numbered pages."""
+        found, number = [], 1
+        while True:
+            page = self.call("GET", path, params={**query, "page": number, "page_size": 100})
+            found += page["results"]
+            if page["next"] is None:
+                return found
+            number += 1
+
+    def image(self, color: str = "white") -> str:
+        """Take an image in and return its id."""
+        data = io.BytesIO()
+        picture = Image.new("RGB", SIZE, color)
+        picture.putpixel((0, 0), tuple(secrets.token_bytes(3)))
+        picture.save(data, "PNG")
+        answer = self._http.post(
+            "/longshore/v1/corpus/images", params={"name": "scan.png"}, content=data.getvalue()
+        )
+        assert answer.is_success, answer.text
+        return str(answer.json()["id"])
+
+    def pages(self, *names: str) -> list[str]:
+        """Make pages, each with an image of its own; return their ids."""
+        return [self.page(name, self.image()) for name in names]
+
+    def page(self, name: str, image: str | None = None) -> str:
+        body = {"corpus": self.corpus_id, "type": "page", "name": name, "image": image}
+        return str(self.call("POST", "/elements/create/", body)["id"])
+
+    def worker(self, slug: str = "toy", **fields: Any) -> dict[str, Any]:
+        """Enter a version of a worker, as a `longshore worker` that could run it does."""
+        registration = {
+            "name": "elsewhere",
+            "slots": 1,
+            "incarnation": secrets.token_hex(8),
+            "workers": [{"slug": slug, "version": "1", **fields}],
+        }
+        return self._as_worker("register", registration)
+
+    def claim_task(self, slug: str = "toy") -> dict[str, Any]:
+        """Claim a task of a worker as a `longshore worker` does; return what it is given."""
+        worker = self.worker(slug)
+        wanted = {"worker_id": worker["worker_id"], "queues": worker["queues"], "limit": 1}
+        (claimed,) = self._as_worker("claim", wanted)["works"]
+        payload: dict[str, Any] = claimed["payload"]
+        return payload
+
+    def _as_worker(self, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        answer = httpx.post(
+            f"{self.server.url}/longshore/v1/worker/{verb}",
+            headers={"Authorization": f"Bearer {self.server.worker_key}"},
+            json=body,
+            trust_env=False,
+        )
+        assert answer.is_success, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
+    def process(
+        self, *, start: bool = True, run: Mapping[str, Any] | None = None, **fields: Any
+    ) -> Any:
+        """Make a process with one worker, and start it; return it as it is shown."""
+        body = {
+            "corpus": self.corpus_id,
+            "workers": [{"worker": "toy", **(run or {})}],
+            **fields,
+        }
+        made = self.call("POST", "/process/", body)
+        if start:
+            self.call("POST", f"/process/{made['id']}/start/")
+        return made
+
+    def run_of(self, process: Mapping[str, Any]) -> str:
+        """Return the id of the only worker run of a process."""
+        (run,) = process["workers"]
+        return str(run["id"])
+
+    def states(self, process: Mapping[str, Any]) -> dict[str, str]:
+        """Return the state of each element of a process."""
+        page = self.call("GET", f"/process/{process['id']}/activities/", params={"page_size": 500})
+        assert page["next"] is None
+        return {row["element"]["id"]: row["state"] for row in page["results"]}
+
+    def texts(self, element_id: str, **query: Any) -> list[str]:
+        rows = self.listed(f"/element/{element_id}/transcriptions/", **query)
+        return sorted(row["text"] for row in rows)
+
+    def start(
+        self,
+        flavour: str,
+        program: str,
+        *arguments: str,
+        worker_run: str | None = None,
+        **variables: str,
+    ) -> subprocess.Popen[str]:
+        """Start a worker as a user does, in the environment of one version of the library."""
+        python = python_of(flavour)
+        given = {
+            "ARKINDEX_API_URL": f"{self.server.url}/",
+            "ARKINDEX_API_TOKEN": self.server.key,
+            # The library wants libmagic of the system; this one came with its environment.
+            "LD_LIBRARY_PATH": str(_magic(python)),
+            **variables,
+        }
+        if worker_run is not None:
+            given["ARKINDEX_WORKER_RUN_ID"] = worker_run
+        return subprocess.Popen(
+            [python, PROGRAMS / program, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.home,
+            env=environment(self.home, **given),
+        )
+
+    def work(self, flavour: str, program: str, *arguments: str, **more: Any) -> Ended:
+        """Run a worker to its end."""
+        process = self.start(flavour, program, *arguments, **more)
+        try:
+            output, log = process.communicate(timeout=PROGRAM_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise AssertionError(f"it still runs:\n{process.communicate()[1]}") from None
+        return Ended(process.returncode, output, log)
+
+
+def _magic(python: Path) -> Path:
+    return next(python.parent.parent.glob("lib/python3*/site-packages")) / "pylibmagic"
+
+
+__all__ = ["EARLY", "FLAVOURS", "TODAY", "Archive", "Ended"]
