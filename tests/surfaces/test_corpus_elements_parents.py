@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from longshore import limits
 from longshore.access import Role
@@ -177,6 +178,10 @@ async def test_an_element_can_go_alone(results: Results) -> None:
         assert page["count"] == 0
 
 
+def _reopen(connection: Connection) -> None:
+    connection.execute(corpus_datasets.update().values(state="open"))
+
+
 async def test_an_element_of_a_complete_dataset_stays(results: Results) -> None:
     page = results.pages[0]
     line = made(results, "l1", kind="text_line", parent=page)[0]
@@ -196,11 +201,7 @@ async def test_an_element_of_a_complete_dataset_stays(results: Results) -> None:
         answer = await results.call("DELETE", path, expect=400)
         assert "'gold'" in answer["detail"]
     assert results.count(corpus_elements) == 5
-    results.corpora.database.write_blocking(
-        lambda connection: (
-            connection.execute(corpus_datasets.update().values(state="open")) and None
-        )
-    )
+    results.corpora.database.write_blocking(_reopen)
     await results.call("DELETE", f"/element/{page}/", expect=204)
     assert results.count(corpus_dataset_elements) == 0
 

@@ -100,7 +100,7 @@ def _turn_below(connection: Connection, row: Row[Any], turned: dict[str, Any], a
     connection.execute(
         update(corpus_elements)
         .where(
-            columns.id.in_(parents.below(row.id)),
+            columns.id.in_(parents.below(connection, row.id)),
             columns.image_id == row.image_id,
             columns.rotation_angle == row.rotation_angle,
             columns.mirrored == row.mirrored,

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, delete, select
 
+from longshore.access import tokens
 from longshore.edge.jobs import Handler, JobContext
 from longshore.engine import artifacts as blobs
-from longshore.engine import queues, works
-from longshore.engine.tables import works as works_table
-from longshore.surfaces.corpus import artifacts, corpora, removal
+from longshore.engine import works
+from longshore.surfaces.corpus import artifacts, corpora, process_deleting, removal
 from longshore.surfaces.corpus.tables import corpora as corpora_table
 from longshore.surfaces.corpus.tables import (
     corpus_classes,
@@ -25,12 +25,9 @@ from longshore.surfaces.corpus.tables import (
     corpus_entities,
     corpus_entity_types,
     corpus_exports,
-    corpus_process_elements,
-    corpus_process_sets,
     corpus_processes,
     corpus_tasks,
     corpus_types,
-    corpus_worker_runs,
 )
 from longshore.surfaces.corpus.tables import corpus_dataset_elements as members
 from longshore.surfaces.corpus.tables import corpus_dataset_sets as sets
@@ -46,7 +43,6 @@ OF_CORPORA: Final[tuple[Table, ...]] = (
 )
 """Tables whose rows belong to the corpus in `corpus_id`, have an `id`, and need no more care."""
 STEP_ROWS: Final = 1_000
-STEP_PROCESSES: Final = 10
 _WHY: Final = "the corpus was deleted"
 
 
@@ -74,6 +70,7 @@ def _stop_processes(connection: Connection, corpus_id: str) -> dict[str, int]:
     if not rows:
         return {}
     work_ids = [row.work_id for row in rows if row.work_id is not None]
+    tokens.forget(connection, work_ids)
     works.discard(connection, work_ids, actor="server", why=_WHY)
     return _forget_tasks(connection, [row.id for row in rows])
 
@@ -125,32 +122,12 @@ def _remove_elements(connection: Connection, corpus_id: str) -> dict[str, int]:
 
 
 def _remove_processes(connection: Connection, corpus_id: str) -> dict[str, int]:
-    """Delete processes whose tasks are gone, and the queues of their activities."""
-    chosen = list(
-        connection.scalars(
-            select(corpus_processes.c.id)
-            .where(corpus_processes.c.corpus_id == corpus_id)
-            .limit(STEP_PROCESSES)
-        )
-    )
-    if not chosen:
+    """Delete a process, whose tasks went first and whose activities went with the elements."""
+    process_ids = process_deleting.of_corpus(connection, corpus_id)
+    if not process_ids:
         return {}
-    runs = corpus_worker_runs.c
-    for queue_id in connection.scalars(
-        select(runs.queue_id).where(runs.process_id.in_(chosen), runs.queue_id.is_not(None))
-    ).all():
-        some = select(works_table.c.id).where(works_table.c.queue_id == queue_id).limit(STEP_ROWS)
-        if left := list(connection.scalars(some)):
-            works.discard(connection, left, actor="server", why=_WHY)
-            return {"works": len(left)}
-        connection.execute(
-            corpus_worker_runs.update().where(runs.queue_id == queue_id).values(queue_id=None)
-        )
-        queues.remove(connection, queue_id)
-    for table in (corpus_process_elements, corpus_process_sets, corpus_worker_runs):
-        connection.execute(delete(table).where(table.c.process_id.in_(chosen)))
-    connection.execute(delete(corpus_processes).where(corpus_processes.c.id.in_(chosen)))
-    return {"processes": len(chosen)}
+    process_deleting.forget(connection, process_ids[0])
+    return {"processes": 1}
 
 
 def _remove_rows(connection: Connection, corpus_id: str) -> dict[str, int]:

@@ -7,7 +7,17 @@ from functools import cache
 from typing import Annotated, Any
 
 import msgspec
-from sqlalchemy import Connection, Select, Text, bindparam, delete, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Text,
+    bindparam,
+    delete,
+    select,
+    true,
+)
 
 from longshore import limits
 from longshore.access import Principal
@@ -91,13 +101,30 @@ def above(element_id: str) -> Select[Any]:
     return select(known.union(further).c.id)
 
 
-def below(element_id: str) -> Select[Any]:
+def below(connection: Connection, element_id: str) -> Select[Any]:
     """Return the query for the ids of all elements below one, each of them once."""
     paths = corpus_paths.c
     found = select(paths.child_id.label("id")).where(paths.parent_id == element_id)
     known = found.cte("below", recursive=True)
-    further = select(paths.child_id).join(known, paths.parent_id == known.c.id)
+    further = children_of(connection.dialect.name, known, known.c.id)
     return select(known.union(further).c.id)
+
+
+def children_of(dialect: str, source: FromClause, parent: ColumnElement[str]) -> Select[Any]:
+    """Return the query for the children of many elements, as `child_id`.
+
+    Args:
+        dialect: of the database.
+        source: has a row for each element.
+        parent: its column with their ids.
+    """
+    query = select(corpus_paths.c.child_id)
+    if dialect == "sqlite":
+        return query.join(source, corpus_paths.c.parent_id == parent)
+    # PostgreSQL takes all elements for parents of many, and would rather read the whole table than
+    # look for the children of each; what has an OFFSET it leaves as it is.
+    each = query.where(corpus_paths.c.parent_id == parent).offset(0).lateral("each")
+    return select(each.c.child_id).select_from(source.join(each, true()))
 
 
 def _both(

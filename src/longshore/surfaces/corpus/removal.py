@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, Text, delete, select
+from sqlalchemy import Connection, Delete, Select, Text, delete, select, tuple_
 
 from longshore import limits
 from longshore.access import Principal
@@ -19,7 +19,7 @@ from longshore.edge.jobs import JobContext, system_queue
 from longshore.engine import works
 from longshore.engine.works import NewWork
 from longshore.storage.bulk import given_parameters, given_rows
-from longshore.surfaces.corpus import belongings, scope
+from longshore.surfaces.corpus import belongings, parents, scope
 from longshore.surfaces.corpus.scope import refusal
 from longshore.surfaces.corpus.tables import (
     corpus_dataset_elements,
@@ -143,13 +143,14 @@ def destroy(connection: Connection, element_ids: Sequence[str]) -> dict[str, int
     if not element_ids:
         return {}
     gone = belongings.forget(connection, element_ids)
-    given = _given(connection, element_ids)
-    chosen = _ids(connection.dialect.name)
-    for column in (corpus_paths.c.parent_id, corpus_paths.c.child_id):
-        connection.execute(delete(corpus_paths).where(column.in_(chosen)), given)
-    removed = connection.execute(
-        delete(corpus_elements).where(corpus_elements.c.id.in_(chosen)), given
-    )
+    dialect = connection.dialect.name
+    # By both of their ends, which are the key of a path, and so found one by one.
+    paths = {
+        *_paths(connection, "parent_id", element_ids),
+        *_paths(connection, "child_id", element_ids),
+    }
+    connection.execute(_paths_gone(dialect), given_parameters(dialect, sorted(paths), 2))
+    removed = connection.execute(_elements_gone(dialect), _given(connection, element_ids))
     return {"elements": removed.rowcount, **gone}
 
 
@@ -198,16 +199,27 @@ def _given(connection: Connection, element_ids: Sequence[str]) -> dict[str, Any]
 
 
 @cache
-def _ids(dialect: str) -> Select[Any]:
-    return select(given_rows(dialect, id=Text).c.id)
+def _elements_gone(dialect: str) -> Delete:
+    given = given_rows(dialect, id=Text)
+    return delete(corpus_elements).where(corpus_elements.c.id.in_(select(given.c.id)))
+
+
+@cache
+def _paths_gone(dialect: str) -> Delete:
+    given = given_rows(dialect, parent_id=Text, child_id=Text)
+    key = tuple_(corpus_paths.c.parent_id, corpus_paths.c.child_id)
+    return delete(corpus_paths).where(key.in_(select(given.c.parent_id, given.c.child_id)))
 
 
 @cache
 def _paths_of(dialect: str, column: str) -> Select[Any]:
     given = given_rows(dialect, id=Text)
-    return select(corpus_paths.c.parent_id, corpus_paths.c.child_id).join(
-        given, given.c.id == corpus_paths.c[column]
-    )
+    if column == "child_id":
+        return select(corpus_paths.c.parent_id, corpus_paths.c.child_id).join(
+            given, given.c.id == corpus_paths.c.child_id
+        )
+    children = parents.children_of(dialect, given, given.c.id)
+    return children.add_columns(given.c.id.label("parent_id"))
 
 
 @cache
