@@ -84,7 +84,14 @@ class ApiClient:
             ConfigurationError: no server is named anywhere.
         """
         self.access = access or find_access()
-        self._wait = wait or threading.Event().wait
+        self._wait = threading.Event().wait if wait is None else wait
+        self._connections: tuple[int, httpx.Client] | None = None
+
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        if self._connections is not None and self._connections[0] == os.getpid():
+            self._connections[1].close()
+        self._connections = None
 
     @functools.cached_property
     def document(self) -> Document:
@@ -177,6 +184,19 @@ class ApiClient:
         except _Failed as failure:
             raise failure.error from None
 
+    def _http(self) -> httpx.Client:
+        """Return the connections of this process; those of its parent must not be shared."""
+        if self._connections is None or self._connections[0] != os.getpid():
+            client = httpx.Client(
+                headers={"User-Agent": f"longshore/{version('longshore')}"},
+                timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+                follow_redirects=True,
+                # A proxy from the environment cannot reach this machine's loopback address.
+                trust_env=not self.access.local,
+            )
+            self._connections = (os.getpid(), client)
+        return self._connections[1]
+
     def _send(
         self,
         method: str,
@@ -187,7 +207,7 @@ class ApiClient:
         content: bytes | None = None,
     ) -> Any:
         """Make one attempt and return the decoded answer."""
-        client = _client(os.getpid(), self.access.local)
+        client = self._http()
         sent = {"Accept": _ACCEPT, **headers}
         if content is not None:
             sent["Content-Type"] = "application/json"
@@ -210,18 +230,6 @@ class ApiClient:
                 # It may have been done, and doing it again would leave two results.
                 raise lost from error
             raise _Failed(lost) from error
-
-
-@functools.cache
-def _client(process_id: int, local: bool) -> httpx.Client:
-    """Return the connections of this process; those of its parent must not be shared."""
-    del process_id
-    return httpx.Client(
-        headers={"User-Agent": f"longshore/{version('longshore')}"},
-        timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-        follow_redirects=True,
-        trust_env=not local,
-    )
 
 
 def _in_query(value: Any) -> Any:
