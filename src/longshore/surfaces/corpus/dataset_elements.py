@@ -152,13 +152,12 @@ def _id(given: str, attr: str) -> str:
 def _of_corpus(connection: Connection, corpus_id: str, element_ids: Sequence[str]) -> set[str]:
     dialect = connection.dialect.name
     given = given_rows(dialect, id=Text)
-    query = (
-        select(elements_table.c.id)
-        .join(given, given.c.id == elements_table.c.id)
-        .where(elements_table.c.corpus_id == corpus_id)
+    query = select(elements_table.c.id, elements_table.c.corpus_id).where(
+        elements_table.c.id.in_(select(given.c.id))
     )
     parameters = given_parameters(dialect, [(each,) for each in element_ids], 1)
-    return set(connection.execute(query, parameters).scalars())
+    # Compared here: with the corpus as a condition SQLite may walk through all of its elements.
+    return {row.id for row in connection.execute(query, parameters) if row.corpus_id == corpus_id}
 
 
 def _refuse_present(
@@ -173,9 +172,11 @@ def _refuse_present(
     given = given_rows(dialect, id=Text)
     query = (
         select(corpus_dataset_elements.c.element_id, corpus_dataset_sets.c.name)
-        .join(given, given.c.id == corpus_dataset_elements.c.element_id)
         .join(corpus_dataset_sets, corpus_dataset_sets.c.id == corpus_dataset_elements.c.set_id)
-        .where(corpus_dataset_elements.c.dataset_id == dataset.id)
+        .where(
+            corpus_dataset_elements.c.dataset_id == dataset.id,
+            corpus_dataset_elements.c.element_id.in_(select(given.c.id)),
+        )
         .limit(1)
     )
     if not dataset.unique_elements:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Row, Text, select
+from sqlalchemy import Connection, Row, Select, Text, select
 
 from longshore.storage.bulk import given_parameters, given_rows
 from longshore.surfaces.corpus.tables import (
@@ -26,7 +26,7 @@ def read(
     """Return rows of `worker_version` and of `worker_run` for these worker runs."""
     dialect = connection.dialect.name
     given = given_rows(dialect, id=Text)
-    query = (
+    query: Select[Any] = (
         select(
             corpus_worker_runs.c.id,
             corpus_worker_runs.c.worker_version_id,
@@ -40,7 +40,6 @@ def read(
             corpus_worker_configurations.c.id.label("configuration_id"),
             corpus_worker_configurations.c.configuration,
         )
-        .join(given, given.c.id == corpus_worker_runs.c.id)
         .join(
             corpus_worker_versions,
             corpus_worker_versions.c.id == corpus_worker_runs.c.worker_version_id,
@@ -55,6 +54,7 @@ def read(
             corpus_worker_configurations,
             corpus_worker_configurations.c.id == corpus_worker_runs.c.configuration_id,
         )
+        .where(corpus_worker_runs.c.id.in_(select(given.c.id)))
     )
     parameters = given_parameters(dialect, [(each,) for each in worker_run_ids], 1)
     rows = connection.execute(query, parameters).all()

@@ -132,7 +132,7 @@ def _ids(connection: Connection, corpus_id: str, after: str) -> list[str]:
 
 def _members(connection: Connection, dataset_id: str, after: str) -> Rows:
     members_of = corpus_dataset_elements
-    query = (
+    query: Select[Any] = (
         select(
             members_of.c.id,
             members_of.c.element_id,
@@ -205,6 +205,7 @@ def _found(
 ) -> Rows:
     dialect = connection.dialect.name
     given = given_rows(dialect, key=Text)
-    chosen = query.join(given, given.c.key == table.c[column])
+    # Not joined: without statistics SQLite may well read the given rows once for each of a table.
+    chosen = query.where(table.c[column].in_(select(given.c.key)))
     parameters = given_parameters(dialect, [(key,) for key in keys], 1)
     return connection.execute(chosen, parameters).all()
