@@ -6,7 +6,7 @@ died comes back soon. Each carries the number of its attempt: what an earlier on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -106,6 +106,9 @@ def queue_of(connection: Connection, principal: Principal, run_id: str) -> int |
 def claim(connection: Connection, principal: Principal, asked: Claim, site: str) -> dict[str, Any]:
     """Start elements; return them, how long they are held, and how many wait or are held.
 
+    Of elements that were asked for by name, `unknown` lists those without an activity; whatever
+    else is missing is another worker's, or done.
+
     Raises:
         NotFound: there is no such run.
         InvalidRequest: it has no activities, or an id is none.
@@ -115,8 +118,11 @@ def claim(connection: Connection, principal: Principal, asked: Claim, site: str)
     speaker = holders.speaker(connection, principal, asked.worker_run_id)
     queue_id = _queue(speaker)
     limit, among = asked.limit, None
+    strange: list[str] = []
     if asked.elements is not None:
-        among = _startable(connection, speaker, queue_id, asked.elements)
+        known = _named(connection, speaker, asked.elements)
+        strange = [each for each in asked.elements if each not in known]
+        among = _startable(connection, speaker, queue_id, known.values())
         limit = len(among)
     leases: list[Lease] = []
     if limit:
@@ -134,6 +140,7 @@ def claim(connection: Connection, principal: Principal, asked: Claim, site: str)
         "lease_s": limits.ACTIVITY_LEASE_S,
         "queued": _count(connection, queue_id, State.QUEUED),
         "started": _count(connection, queue_id, State.RUNNING),
+        "unknown": strange,
     }
 
 
@@ -204,16 +211,21 @@ def _queue(speaker: Speaker) -> int:
     return speaker.run.queue_id
 
 
-def _startable(
-    connection: Connection, speaker: Speaker, queue_id: int, given: Sequence[str]
-) -> list[str]:
-    """Return the works of those of the elements that can be started, in the queue of the run."""
+def _named(connection: Connection, speaker: Speaker, given: Sequence[str]) -> dict[str, Row[Any]]:
+    """Return the activities of elements that were asked for, by the ids as they were given."""
     for place, each in enumerate(given):
         if uuid_of(each) is None:
             raise unknown("element", each, "elements", place)
+    return _works(connection, speaker, given)
+
+
+def _startable(
+    connection: Connection, speaker: Speaker, queue_id: int, known: Iterable[Row[Any]]
+) -> list[str]:
+    """Return the works of those activities that can be started, in the queue of the run."""
     rows = [
         row
-        for row in _works(connection, speaker, given).values()
+        for row in known
         if states.activity(row.state, row.retry_us) in (Activity.QUEUED, Activity.ERROR)
     ]
     enlisting.take_over(connection, speaker.run, queue_id, rows, actor=speaker.holder)
