@@ -235,6 +235,8 @@ def complete(
         NotFound: the upload was given up.
         InvalidRequest: the archive is another one than was announced, or parts changed.
     """
+    # Whoever comes at the same instant waits here, and finds it done.
+    links.under_way(connection, uuid_of(wanted.upload_id) or "", alone=True)
     if _is_done(connection, principal, wanted):
         return False
     upload = _under_way(connection, principal, wanted.object_id, wanted.upload_id)
