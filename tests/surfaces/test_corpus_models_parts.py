@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,9 @@ import pytest
 from longshore import limits
 from longshore.clock import ManualClock
 from longshore.storage import Database
-from longshore.surfaces.corpus import multipart_parts
+from longshore.storage.blobs import Blobs
+from longshore.surfaces.corpus import multipart, multipart_parts
+from longshore.surfaces.corpus.multipart_parts import Part
 from tests.surfaces.models_rig import ARCHIVE, PARTS, Rig, md5, md5_base64, model_of
 
 
@@ -118,3 +120,27 @@ async def test_an_archive_in_the_place_of_another_is_announced_anew(rig: Rig) ->
     upload_id = await rig.begin(made["id"])
     await rig.complete(made["id"], upload_id, await rig.send_parts(made["id"], upload_id))
     assert (await rig.archive(made["id"])).content == ARCHIVE
+
+
+async def test_parts_that_another_request_put_together_meanwhile_are_no_fault(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await rig.announced()
+    upload_id = await rig.begin(made["id"])
+    sent = await rig.send_parts(made["id"], upload_id)
+    joined = multipart.joined
+
+    async def slow(store: Blobs, parts: Sequence[Part]) -> AsyncIterator[bytes]:
+        """Give nothing before a repeat of the request is through, and the parts are swept."""
+        monkeypatch.setattr(multipart, "joined", joined)
+        await rig.complete(made["id"], upload_id, sent)
+        for part in parts:
+            assert part.blob_id is not None
+            await store.delete(part.blob_id)
+        async for chunk in joined(store, parts):
+            yield chunk
+
+    monkeypatch.setattr(multipart, "joined", slow)
+    await rig.complete(made["id"], upload_id, sent)
+    assert (await rig.archive(made["id"])).content == ARCHIVE
+    assert rig.stored() == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -10,12 +11,15 @@ from starlette.responses import Response
 
 from longshore import limits
 from longshore.edge import files
+from longshore.edge.call import Call
 from longshore.engine import artifacts as blobs
+from longshore.errors import NotFound
 from longshore.surfaces.corpus import model_versions, models, multipart
 from longshore.surfaces.corpus.model_values import NewVersion
 from longshore.surfaces.corpus.model_versions import Archive
 from longshore.surfaces.corpus.models import NewModel
 from longshore.surfaces.corpus.multipart import Abortion, Completion, NewPart, NewUpload
+from longshore.surfaces.corpus.multipart_parts import Part
 from longshore.surfaces.corpus.routes.bodies import body_of
 from longshore.surfaces.corpus.routes.links import (
     Digested,
@@ -151,26 +155,14 @@ async def create_part(request: Request, call: Writer) -> Response:
 async def complete_upload(request: Request, call: Writer) -> Response:
     """Put the parts together; the version of the model is available then."""
     wanted = await body_of(request, Completion)
-    organisation_id = call.principal.organisation_id
     parts = await call.read(multipart.check, call.principal, wanted)
     if parts is not None:
-        chunks = Digested(multipart.joined(call.context.blobs, parts))
-        stored = await files.receive(call.context, organisation_id, chunks, limits.ARTIFACT_BYTES)
-        archive = Archive(stored, chunks.md5, model_versions.kind_of(chunks.head))
-        done = False
         try:
-            done = await call.write(
-                "models.complete_upload",
-                multipart.complete,
-                call.principal,
-                wanted,
-                archive,
-                target=wanted.object_id[:100],
-                detail={"size_bytes": stored.size_bytes},
-            )
-        finally:
-            if not done:
-                await call.context.database.write(blobs.condemn, [stored.blob_id])
+            await _put_together(call, wanted, parts)
+        except NotFound:
+            # A repeat of this request was quicker, and the parts are gone.
+            if await call.read(multipart.check, call.principal, wanted) is not None:
+                raise
     return answer({"upload_id": wanted.upload_id, "object_id": wanted.object_id})
 
 
@@ -188,7 +180,7 @@ async def abort_upload(request: Request, call: Writer) -> Response:
     return answer(None)
 
 
-async def _change(version_id: str, request: Request, call: Any) -> Response:
+async def _change(version_id: str, request: Request, call: Call) -> Response:
     changes = await body_of(request, NewVersion)
     shown, secret = await call.write(
         "models.update_version",
@@ -201,3 +193,24 @@ async def _change(version_id: str, request: Request, call: Any) -> Response:
     if secret is not None:
         shown["s3_put_url"] = upload_address(call, secret)
     return answer(shown)
+
+
+async def _put_together(call: Call, wanted: Completion, parts: Sequence[Part]) -> None:
+    organisation_id = call.principal.organisation_id
+    chunks = Digested(multipart.joined(call.context.blobs, parts))
+    stored = await files.receive(call.context, organisation_id, chunks, limits.ARTIFACT_BYTES)
+    archive = Archive(stored, chunks.md5, model_versions.kind_of(chunks.head))
+    done = False
+    try:
+        done = await call.write(
+            "models.complete_upload",
+            multipart.complete,
+            call.principal,
+            wanted,
+            archive,
+            target=wanted.object_id[:100],
+            detail={"size_bytes": stored.size_bytes},
+        )
+    finally:
+        if not done:
+            await call.context.database.write(blobs.condemn, [stored.blob_id])
