@@ -92,6 +92,37 @@ async def test_many_elements_are_made_below_another_in_order(results: Results) -
     assert listed["results"][-1]["worker_run_id"] is None
 
 
+async def test_what_a_worker_run_makes_again_is_made_once(results: Results) -> None:
+    body = {"worker_run_id": results.run, "elements": [line("a"), line("a"), line("b")]}
+    first = await results.make(bulk(results), body)
+    # Twice the same in one call are two; the next attempt has them all again, and one more.
+    body["elements"] = [line("b"), line("a"), line("c"), line("a", confidence=0.5), line("a")]
+    again = await results.make(bulk(results), body)
+    assert [again[1], again[3], again[0]] == first
+    assert len({each["id"] for each in [*first, *again]}) == 5
+    one = {**line("c"), "corpus": results.corpus, "parent": results.pages[0]}
+    made = await results.make("/elements/create/", {**one, "worker_run_id": results.run})
+    assert made["id"] == again[2]["id"]
+    known = {each["id"] for each in [*first, *again]}
+    # Another place, another type, another page, or a person: those are others.
+    for changed in (
+        {"polygon": BOX[:3]},
+        {"type": "page"},
+        {"parent": results.pages[1]},
+        {"worker_run_id": None},
+        {"worker_run_id": None},
+    ):
+        other = await results.make(
+            "/elements/create/", {**one, "worker_run_id": results.run, **changed}
+        )
+        assert other["id"] not in known
+        known.add(other["id"])
+    listed = await results.call("GET", f"/elements/{results.pages[0]}/children/")
+    assert [each["id"] for each in listed["results"][:5]] == [
+        *(each["id"] for each in first), again[2]["id"], again[4]["id"],
+    ]  # fmt: skip
+
+
 async def test_elements_take_the_image_of_the_one_above_and_how_it_is_turned(
     results: Results,
 ) -> None:

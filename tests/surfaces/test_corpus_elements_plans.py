@@ -25,6 +25,7 @@ from longshore.surfaces.corpus.tables import (
 )
 from tests.storage.test_plans import caught, explain
 from tests.surfaces.corpus_rig import Corpora
+from tests.surfaces.results_corpus_rig import worker_run
 
 CORPORA, PAGES, LINES = 20, 10, 100
 LARGE = (
@@ -125,7 +126,8 @@ def _calls(filled: Filled) -> dict[str, Callable[[Connection], Any]]:
     corpus, folder, page, lines = filled.corpus, filled.folder, filled.page, filled.lines
     organisation, principal = filled.organisation, filled.principal
     new = NewElements([Described(type="text_line", name="n", polygon=BOX) for _ in range(50)])
-    run = ids.uuid()
+    run, _ = worker_run(filled.corpora, corpus)
+    again = NewElements(new.elements, run)
     filters: dict[str, dict[str, Any]] = {
         "all": {},
         "of a type": {"type": "page"},
@@ -139,6 +141,7 @@ def _calls(filled: Filled) -> dict[str, Callable[[Connection], Any]]:
         "shown": lambda c: elements.shown(c, lines, "http://test", ALL),
         "one": lambda c: elements.show(c, organisation, page, "http://test"),
         "create": lambda c: creating.create_many(c, principal, page, new),
+        "create again": lambda c: creating.create_many(c, principal, page, again),
         "link": lambda c: parents.create(c, principal, lines[0], folder),
         "link many": lambda c: parents.create_many(c, principal, folder, Children(lines)),
         "unlink": lambda c: parents.remove(c, principal, lines[0], page),

@@ -14,7 +14,8 @@ from longshore.access import Principal
 from longshore.storage import now_us
 from longshore.storage.bulk import given_parameters, given_rows, insert_rows
 from longshore.surfaces.corpus import element_types, polygons, scope
-from longshore.surfaces.corpus.scope import refusal
+from longshore.surfaces.corpus.repeats import Said
+from longshore.surfaces.corpus.scope import BY_HAND, refusal
 from longshore.surfaces.corpus.tables import corpus_elements, corpus_images, corpus_paths
 
 ElementName = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_CHARACTERS)]
@@ -78,7 +79,7 @@ class _Size(NamedTuple):
 
 
 def create(connection: Connection, principal: Principal, given: NewElement) -> str:
-    """Make an element and return its id.
+    """Make an element and return its id; see `create_many` for what was made before.
 
     Raises:
         InvalidRequest: the corpus, its type, the image, the parent or the worker run does not
@@ -104,6 +105,8 @@ def create_many(
     connection: Connection, principal: Principal, element_id: str, given: NewElements
 ) -> list[dict[str, str]]:
     """Make elements below another, all or none of them; return their ids in order.
+
+    What a worker run has made there before with the same type, name and place is not made again.
 
     Raises:
         NotFound: there is no such element above them.
@@ -158,14 +161,35 @@ def _make(
         "created_us": at_us,
         "updated_us": at_us,
     }
-    insert_rows(connection, corpus_elements, _COLUMNS, rows, same=same)
-    made = [str(row[0]) for row in rows]
-    if parent is not None:
-        first = next_position(connection, parent.id)
-        paths = [(each, first + index) for index, each in enumerate(made)]
-        below = {"parent_id": parent.id}
-        insert_rows(connection, corpus_paths, ("child_id", "position"), paths, same=below)
+    if parent is None:
+        insert_rows(connection, corpus_elements, _COLUMNS, rows, same=same)
+        return [str(row[0]) for row in rows]
+    first = next_position(connection, parent.id)
+    # Where nothing is below yet, nothing can have been made before.
+    said = _said(connection, run_id, parent.id, rows) if first and run_id != BY_HAND else Said()
+    made, new = [], []
+    for row in rows:
+        known = said.take(row[1:5])
+        made.append(known or str(row[0]))
+        if known is None:
+            new.append(row)
+    insert_rows(connection, corpus_elements, _COLUMNS, new, same=same)
+    paths = [(row[0], first + index) for index, row in enumerate(new)]
+    below = {"parent_id": parent.id}
+    insert_rows(connection, corpus_paths, ("child_id", "position"), paths, same=below)
     return made
+
+
+def _said(
+    connection: Connection, run_id: str, parent_id: str, rows: Sequence[tuple[Any, ...]]
+) -> Said[tuple[Any, ...], str]:
+    """Return what a worker run has put below an element with these names before."""
+    dialect = connection.dialect.name
+    given = given_parameters(dialect, [(each,) for each in {row[2] for row in rows}], 1)
+    stored = connection.execute(
+        _named_below(dialect), {**given, "parent_id": parent_id, "worker_run_id": run_id}
+    )
+    return Said((tuple(row[1:5]), row.id) for row in stored)
 
 
 def _rows(
@@ -267,6 +291,22 @@ def _sizes(
         if image_id not in found:
             raise scope.unknown("image", image_id, *attr)
     return found
+
+
+@cache
+def _named_below(dialect: str) -> Select[Any]:
+    given = given_rows(dialect, name=Text)
+    columns = corpus_elements.c
+    return (
+        select(*(columns[name] for name in _COLUMNS[:5]))
+        .join(corpus_paths, corpus_paths.c.child_id == columns.id)
+        .where(
+            corpus_paths.c.parent_id == bindparam("parent_id"),
+            columns.worker_run_id == bindparam("worker_run_id"),
+            columns.name.in_(select(given.c.name)),
+        )
+        .order_by(columns.id)
+    )
 
 
 @cache
