@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import secrets
+import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from tests.acceptance.harness import Server
+from tests.acceptance.harness import Command, Server, eventually
 from tests.clients.spark_client import environment, python_of
 
 PROGRAMS = Path(__file__).with_name("programs")
@@ -40,6 +41,35 @@ class Ended:
         """Return what the program printed after a word, as JSON."""
         lines = [line.partition(" ") for line in self.output.splitlines()]
         return [json.loads(rest) for first, _, rest in lines if first == word]
+
+
+StartWorker = Callable[..., None]
+"""Starts a `longshore worker`: commands by slug, then as `TaskWorker.start`."""
+
+
+class TaskWorker(Command):
+    """`longshore worker` that runs a program of the published library for each task."""
+
+    def __init__(self, archive: Archive, mark: str, programs: Mapping[str, Sequence[str]]) -> None:
+        """Run nothing yet; `programs` has words of commands by the worker's slug."""
+        super().__init__(archive.home, "task-worker", mark)
+        self._server = archive.server
+        self._programs = programs
+
+    def start(
+        self, *options: str, slots: int = 1, variables: Mapping[str, str] | None = None
+    ) -> None:
+        arguments = ["worker", "--server", self._server.url, "--slots", str(slots), *options]
+        for slug, words in self._programs.items():
+            arguments += ["--task", f"{slug}={shlex.join(words)}"]
+        self.launch(arguments, {"LONGSHORE_KEY": self._server.worker_key, **(variables or {})})
+
+
+def program(flavour: str, name: str) -> list[str]:
+    """Return the words of the command that runs a program with one version of the library."""
+    python = python_of(flavour)
+    path = f"LD_LIBRARY_PATH={_magic(python)}"
+    return ["/usr/bin/env", path, str(python), str(PROGRAMS / name)]
 
 
 class Archive:
@@ -155,6 +185,24 @@ class Archive:
         assert page["next"] is None
         return {row["element"]["id"]: row["state"] for row in page["results"]}
 
+    def ended(self, process: Mapping[str, Any], *, within_s: float = PROGRAM_S) -> str:
+        """Wait for the end of a process; return its state."""
+
+        def state() -> str | None:
+            now = str(self.call("GET", f"/process/{process['id']}/")["state"])
+            return now if now not in ("unscheduled", "pending", "running") else None
+
+        return str(eventually(state, within_s, "the process ends"))
+
+    def logs(self, process: Mapping[str, Any]) -> str:
+        """Return what the programs of a process have printed."""
+        shown = self.call("GET", f"/process/{process['id']}/")
+        lines = []
+        for task in shown["tasks"]:
+            path = f"/longshore/v1/works/{task['work_id']}/logs"
+            lines += [line["text"] for line in self.call("GET", path)["lines"]]
+        return "\n".join(lines)
+
     def texts(self, element_id: str, **query: Any) -> list[str]:
         rows = self.listed(f"/element/{element_id}/transcriptions/", **query)
         return sorted(row["text"] for row in rows)
@@ -202,4 +250,4 @@ def _magic(python: Path) -> Path:
     return next(python.parent.parent.glob("lib/python3*/site-packages")) / "pylibmagic"
 
 
-__all__ = ["EARLY", "FLAVOURS", "TODAY", "Archive", "Ended"]
+__all__ = ["EARLY", "FLAVOURS", "TODAY", "Archive", "Ended", "StartWorker", "TaskWorker", "program"]

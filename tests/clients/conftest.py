@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from longshore.access import keys, organisations
 from longshore.access.roles import Role
 from longshore.storage import open_database
 from tests.acceptance.harness import Server, eventually, kill_marked
+from tests.clients.arkindex_rig import Archive, StartWorker, TaskWorker
 from tests.clients.spark_rig import FLAVOURS, Spark, SparkServer, StartSpark
 from tests.clients.workflow_client import Console, Workspace
 from tests.conftest import KINDS
@@ -275,3 +276,26 @@ def corpus_server(tmp_path_factory: pytest.TempPathFactory, mark: str) -> Iterat
     server.close()
     unforeseen = server.unforeseen()
     assert not unforeseen, "\n".join(unforeseen)
+
+
+@pytest.fixture
+def archive(corpus_server: Server, tmp_path: Path) -> Iterator[Archive]:
+    """A new corpus on that server, and a home for the programs of its user."""
+    made = Archive(corpus_server, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start_worker(archive: Archive, mark: str) -> Iterator[StartWorker]:
+    """Starts `longshore worker` with programs for tasks; ends it after the test."""
+    started: list[TaskWorker] = []
+
+    def start(programs: Mapping[str, Sequence[str]], *options: str, **more: Any) -> None:
+        started.append(TaskWorker(archive, mark, programs))
+        started[-1].start(*options, **more)
+
+    yield start
+    for worker in started:
+        worker.stop()
+        worker.close()

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import Server
 from tests.clients.arkindex_rig import FLAVOURS, TODAY, Archive
 
 TOY = "arkindex_toy.py"
 
 
+@pytest.fixture(autouse=True)
+def toy(archive: Archive) -> None:
+    archive.worker()
+
+
 @pytest.fixture(params=FLAVOURS)
 def flavour(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.fixture
-def archive(corpus_server: Server, tmp_path: Path) -> Iterator[Archive]:
-    made = Archive(corpus_server, tmp_path)
-    made.worker()
-    yield made
-    made.close()
 
 
 def test_elements_by_flag_are_processed_once_and_skipped_the_second_time(
