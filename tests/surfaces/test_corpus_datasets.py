@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, select
 
 from longshore import ids, limits
 from longshore.access import Role
 from longshore.clock import ManualClock
 from longshore.storage import Database
+from longshore.surfaces.corpus.tables import corpus_process_sets
 from tests.surfaces.corpus_rig import Corpora, corpora_of
 from tests.surfaces.corpus_tasks_rig import bearer, run_task
 
@@ -276,3 +278,21 @@ async def test_viewers_see_and_tasks_change(corpora: Corpora) -> None:
     await corpora.call("DELETE", dataset, headers=task.headers, expect=403)
     await corpora.call("DELETE", dataset, expect=204)
     await corpora.call("GET", dataset, expect=404)
+
+
+async def test_sets_that_go_leave_nothing_in_the_processes_over_them(corpora: Corpora) -> None:
+    made = await create(corpora, corpora.corpus())
+
+    def use(connection: Connection) -> None:
+        for place, each in enumerate(made["sets"]):
+            values = {"process_id": ids.uuid(), "set_id": each["id"], "position": place}
+            connection.execute(corpus_process_sets.insert().values(values))
+
+    def used(connection: Connection) -> list[str]:
+        return list(connection.scalars(select(corpus_process_sets.c.set_id)))
+
+    corpora.database.write_blocking(use)
+    await corpora.call("DELETE", f"/datasets/{made['id']}/sets/train/", expect=204)
+    assert corpora.database.read_blocking(used) == [made["sets"][1]["id"]]
+    await corpora.call("DELETE", f"/datasets/{made['id']}/", expect=204)
+    assert corpora.database.read_blocking(used) == []

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from longshore import ids, limits
 from longshore.errors import NotFound
-from longshore.surfaces.corpus import datasets
+from longshore.surfaces.corpus import datasets, set_naming
 from longshore.surfaces.corpus.datasets import Dataset
 from longshore.surfaces.corpus.scope import refusal, uuid_of
-from longshore.surfaces.corpus.tables import corpus_dataset_elements, corpus_dataset_sets
+from longshore.surfaces.corpus.tables import corpus_dataset_sets
 
 
 def get(connection: Connection, dataset: Dataset, given: str) -> Row[Any]:
@@ -101,15 +101,12 @@ def remove(connection: Connection, dataset: Dataset, given: str) -> None:
     of_it = corpus_dataset_sets.c.dataset_id == dataset.id
     if connection.scalar(select(func.count()).select_from(corpus_dataset_sets).where(of_it)) == 1:
         raise refusal(f"{row.name!r} is the only set of the dataset, which needs one.", "set")
-    connection.execute(
-        delete(corpus_dataset_elements).where(corpus_dataset_elements.c.set_id == row.id)
-    )
-    connection.execute(delete(corpus_dataset_sets).where(corpus_dataset_sets.c.id == row.id))
+    datasets.remove_set(connection, row.id)
     datasets.put(connection, dataset.id)
 
 
 def _free_name(connection: Connection, dataset: Dataset, given: str) -> str:
-    name = datasets.checked_set(given, "name")
+    name = set_naming.checked_one(given, "name")
     taken = select(corpus_dataset_sets.c.id).where(
         corpus_dataset_sets.c.dataset_id == dataset.id, corpus_dataset_sets.c.name == name
     )

@@ -15,13 +15,13 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
-from longshore import ids, limits
+from longshore import ids
 from longshore.access import Principal
 from longshore.clock import iso
 from longshore.errors import InvalidRequest, NotFound
 from longshore.storage import now_us
 from longshore.storage.bulk import insert_rows
-from longshore.surfaces.corpus import scope
+from longshore.surfaces.corpus import scope, set_naming
 from longshore.surfaces.corpus.paging import Page
 from longshore.surfaces.corpus.scope import refusal
 from longshore.surfaces.corpus.tables import (
@@ -29,11 +29,10 @@ from longshore.surfaces.corpus.tables import (
     corpus_dataset_elements,
     corpus_dataset_sets,
     corpus_datasets,
+    corpus_process_sets,
 )
 
 NAME_CHARACTERS: Final = 100
-SET_CHARACTERS: Final = 50
-DEFAULT_SETS: Final = ("training", "test", "validation")
 
 
 class State(StrEnum):
@@ -141,7 +140,7 @@ def create(
         TooLarge: there are too many sets.
     """
     corpus_id = scope.corpus(connection, principal.organisation_id, corpus_id)
-    names = _checked_sets(list(DEFAULT_SETS) if new.set_names is None else new.set_names)
+    names = set_naming.checked(new.set_names)
     name = _checked_name(connection, corpus_id, new.name)
     at_us = now_us(connection)
     dataset_id = ids.uuid()
@@ -198,7 +197,7 @@ def change(
     if values or isinstance(changes.set_names, list):
         dataset.must_be_open()
     if isinstance(changes.set_names, list):
-        _replace_sets(connection, dataset.id, _checked_sets(changes.set_names))
+        _replace_sets(connection, dataset.id, set_naming.checked(changes.set_names))
     put(connection, dataset.id, **values)
 
 
@@ -213,9 +212,18 @@ def put(connection: Connection, dataset_id: str, **values: Any) -> None:
 
 def remove(connection: Connection, dataset: Dataset) -> None:
     """Delete a dataset with its sets; its elements stay in the corpus."""
+    of_it = select(corpus_dataset_sets.c.id).where(corpus_dataset_sets.c.dataset_id == dataset.id)
+    connection.execute(delete(corpus_process_sets).where(corpus_process_sets.c.set_id.in_(of_it)))
     for table in (corpus_dataset_elements, corpus_dataset_sets):
         connection.execute(delete(table).where(table.c.dataset_id == dataset.id))
     connection.execute(delete(corpus_datasets).where(corpus_datasets.c.id == dataset.id))
+
+
+def remove_set(connection: Connection, set_id: str) -> None:
+    """Delete a set with what is in it; processes over it have one set less."""
+    for table in (corpus_process_sets, corpus_dataset_elements):
+        connection.execute(delete(table).where(table.c.set_id == set_id))
+    connection.execute(delete(corpus_dataset_sets).where(corpus_dataset_sets.c.id == set_id))
 
 
 def show(connection: Connection, dataset: Dataset) -> dict[str, Any]:
@@ -314,35 +322,6 @@ def _checked_name(connection: Connection, corpus_id: str, given: str) -> str:
     return name
 
 
-def checked_set(given: str, *attr: str | int) -> str:
-    """Return the name of a set if it may be one.
-
-    Raises:
-        InvalidRequest: it is empty or too long, or holds a colon, which parts it from the dataset
-            on the command line of workers.
-    """
-    name = given.strip()
-    if not name or len(name) > SET_CHARACTERS or ":" in name or not name.isprintable():
-        raise refusal(
-            f"{given[:80]!a} cannot be the name of a set. Use 1 to {SET_CHARACTERS} printable "
-            "characters without a colon.",
-            *attr,
-        )
-    return name
-
-
-def _checked_sets(given: Sequence[str]) -> list[str]:
-    names = [checked_set(name, "set_names", place) for place, name in enumerate(given)]
-    if not names or len(names) > limits.DATASET_SETS:
-        raise refusal(
-            f"set_names: a dataset has 1 to {limits.DATASET_SETS} sets; these are {len(names)}.",
-            "set_names",
-        )
-    if len(set(names)) < len(names):
-        raise refusal("set_names: a name is given twice. Give each set once.", "set_names")
-    return names
-
-
 def _add_sets(
     connection: Connection, dataset_id: str, names: Sequence[str], first: int = 0
 ) -> None:
@@ -369,9 +348,7 @@ def _replace_sets(connection: Connection, dataset_id: str, names: Sequence[str])
                 "them first.",
                 "set_names",
             )
-        connection.execute(
-            delete(corpus_dataset_sets).where(corpus_dataset_sets.c.id == held[name])
-        )
+        remove_set(connection, held[name])
     for place, name in enumerate(names):
         if name in held:
             connection.execute(
