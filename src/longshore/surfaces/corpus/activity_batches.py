@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, Text, bindparam, func, literal, select
+from sqlalchemy import Connection, Row, Select, Text, bindparam, select
 
 from longshore import limits
 from longshore.access import Principal
@@ -24,6 +24,7 @@ from longshore.storage.bulk import given_parameters, given_rows
 from longshore.surfaces.corpus import activities, elements, enlisting, holders, states, worker_runs
 from longshore.surfaces.corpus.activities import OUTCOMES, Word
 from longshore.surfaces.corpus.holders import Speaker
+from longshore.surfaces.corpus.remaining import Remaining, counted
 from longshore.surfaces.corpus.scope import unknown, uuid_of
 from longshore.surfaces.corpus.states import Activity
 from longshore.surfaces.corpus.tables import corpus_activities
@@ -103,7 +104,9 @@ def queue_of(connection: Connection, principal: Principal, run_id: str) -> int |
     return worker_runs.get(connection, principal.organisation_id, run_id).queue_id
 
 
-def claim(connection: Connection, principal: Principal, asked: Claim, site: str) -> dict[str, Any]:
+def claim(
+    connection: Connection, principal: Principal, asked: Claim, site: str, remaining: Remaining
+) -> dict[str, Any]:
     """Start elements; return them, how long they are held, and how many wait or are held.
 
     Of elements that were asked for by name, `unknown` lists those without an activity; whatever
@@ -138,8 +141,8 @@ def claim(connection: Connection, principal: Principal, asked: Claim, site: str)
     return {
         "activities": _begun(connection, leases, site),
         "lease_s": limits.ACTIVITY_LEASE_S,
-        "queued": _count(connection, queue_id, State.QUEUED),
-        "started": _count(connection, queue_id, State.RUNNING),
+        "queued": remaining.after(connection, queue_id, len(leases)),
+        "started": counted(connection, queue_id, State.RUNNING),
         "unknown": strange,
     }
 
@@ -290,23 +293,6 @@ def _check_count(count: int) -> None:
         raise TooLarge(
             f"These are {count} elements; one call takes 1 to {limits.ACTIVITIES_PER_CALL}."
         )
-
-
-def _count(connection: Connection, queue_id: int, state: State) -> int:
-    return int(connection.execute(_counting(state.value), {"queue": queue_id}).scalar_one())
-
-
-@cache
-def _counting(state: str) -> Select[Any]:
-    # Written out, so that the partial index of what is in this state is used.
-    return (
-        select(func.count())
-        .select_from(works_table)
-        .where(
-            works_table.c.queue_id == bindparam("queue"),
-            works_table.c.state == literal(state, literal_execute=True),
-        )
-    )
 
 
 @cache

@@ -15,6 +15,7 @@ from longshore.edge.presence import has_left
 from longshore.surfaces.corpus import activities, activity_batches, process_contents, tasks
 from longshore.surfaces.corpus.activities import Update
 from longshore.surfaces.corpus.activity_batches import Claim, Renewal, Reports
+from longshore.surfaces.corpus.remaining import Remaining
 from longshore.surfaces.corpus.routes.bodies import body_of
 from longshore.surfaces.corpus.routes.links import root_of
 from longshore.surfaces.corpus.routes.shared import PREFIX, Reader, Writer, answer, operation
@@ -106,5 +107,9 @@ async def report(request: Request, call: Writer) -> Response:
 async def _claim(call: Call, asked: Claim) -> dict[str, Any]:
     call.context.refuse_when_stopping()
     return await call.context.database.write(
-        activity_batches.claim, call.principal, asked, root_of(call)
+        activity_batches.claim,
+        call.principal,
+        asked,
+        root_of(call),
+        call.context.shared(Remaining),
     )
