@@ -208,7 +208,8 @@ class BulkActivities:
             element_id = str(one["element"]["id"])
             self._attempts[element_id] = one["attempt"]
             taken[element_id] = Element(one["element"])
-        self._heartbeat().hold((element_id, self._attempts[element_id]) for element_id in taken)
+        if taken:
+            self._heartbeat().hold((one, self._attempts[one]) for one in taken)
         return taken
 
     def _fit(self) -> None:

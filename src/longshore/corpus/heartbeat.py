@@ -50,7 +50,6 @@ class Order(msgspec.Struct, omit_defaults=True):
     release: list[Held] = []
     guard: list[int] = []
     unguard: list[int] = []
-    quit: bool = False
 
 
 class RenewAnswer(msgspec.Struct):
@@ -99,8 +98,9 @@ class Heartbeat:
         """End the process; what it held is not renewed any more."""
         if os.getpid() != self._owner:
             return
-        self._tell(Order(quit=True))
         os.close(self._writing)
+        # It ignores all other signals, and has nothing to tidy up.
+        self._process.kill()
         self._process.wait()
 
     def _tell(self, order: Order) -> None:
@@ -131,10 +131,7 @@ class _Renewing:
         """Follow orders until there are no more."""
         with open(descriptor, "rb") as lines:
             for line in lines:
-                order = msgspec.json.decode(line, type=Order)
-                if order.quit:
-                    os._exit(0)
-                self._take(order)
+                self._take(msgspec.json.decode(line, type=Order))
 
     def renew_until_orphaned(self) -> None:
         """Renew at a third of the lease, and sooner after a renewal that was not answered."""
