@@ -24,6 +24,7 @@ class Program:
         self.server = server
         self.directory = directory
         self.started: list[subprocess.Popen[str]] = []
+        self.start_as = "Toy(description='Toy').run()"
         self.body = "class Toy(ElementsWorker):\n    pass\n"
 
     def write(self, body: str) -> None:
@@ -37,7 +38,7 @@ class Program:
             "from longshore.corpus import *\n"
             f"{self.body}\n"
             "if __name__ == '__main__':\n"
-            "    Toy(description='Toy').run()\n",
+            f"    {self.start_as}\n",
             "utf-8",
         )
         kept = {"PATH", "HOME", "COVERAGE_PROCESS_START", "PYTHONPATH"}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from longshore.corpus import cache
 from tests.unit.corpus_server import PROCESS, ProtocolServer, Reply, uuid
 from tests.unit.corpus_worker_rig import Program, native_program, native_server, program, server
 
@@ -253,3 +254,37 @@ def test_a_longshore_server_is_asked_for_many_elements_at_a_time(
     assert (bad["error"]["type"], bad["error"]["message"]) == ("ValueError", "no text")
     assert "no text" in bad["error"]["traceback"]
     assert set(server.states.values()) == {"processed", "error"}
+
+
+@pytest.mark.parametrize("slots", ["1", "2"])
+@pytest.mark.parametrize("kind", ["protocol", "bulk"])
+def test_elements_of_the_cache_need_not_be_fetched(
+    program: Program, native_program: Program, tmp_path: Path, kind: str, slots: str
+) -> None:
+    used = native_program if kind == "bulk" else program
+    ids = used.server.add(3)
+    path = tmp_path / "db.sqlite"
+    cache.init_cache_db(path)
+    cache.create_version_table()
+    cache.create_tables()
+    for element_id in ids:
+        cache.CachedElement.create(id=element_id, type="page", initial=element_id != ids[1])
+    cache.db.close()
+    used.write(
+        """
+        class Toy(ElementsWorker):
+            def __init__(self):
+                super().__init__(support_cache=True)
+
+            def process_element(self, element):
+                print(type(element).__name__, element.id, element.type)
+        """
+    )
+    used.start_as = "Toy().run()"
+    ended = used.run("-d", str(path), "--slots", slots)
+    assert ended.code == 0, ended
+    assert sorted(ended.output.splitlines()) == [
+        *(f"CachedElement {ids[0]} page", f"CachedElement {ids[2]} page")
+    ]
+    assert "RetrieveElement" not in used.server.names()
+    assert [used.server.states[one] for one in ids] == ["processed", "queued", "processed"]

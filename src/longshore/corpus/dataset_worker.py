@@ -32,7 +32,7 @@ class DatasetWorker(CorpusMixin, DatasetMixin, BaseWorker, TaskMixin, EmbeddingM
 
     uses_exports: ClassVar[bool] = False
     """Whether datasets come as exports, not as archives: then `set.dataset.downloaded_export` is
-    the path of an SQLite file, and datasets need not be complete."""
+    the path of an SQLite file, which is removed at the end, and datasets need not be complete."""
 
     def __init__(
         self, description: str = "Longshore Dataset Worker", support_cache: bool = False
@@ -111,6 +111,7 @@ class DatasetWorker(CorpusMixin, DatasetMixin, BaseWorker, TaskMixin, EmbeddingM
                         break
             finally:
                 self.cleanup_downloaded_artifact()
+                self._remove_exports()
                 self.cleanup()
             finish(tally, "set", stopped=bool(stop))
 
@@ -134,6 +135,11 @@ class DatasetWorker(CorpusMixin, DatasetMixin, BaseWorker, TaskMixin, EmbeddingM
                 )
             return False
         return True
+
+    def _remove_exports(self) -> None:
+        for dataset in self.datasets.values():
+            if "downloaded_export" in dataset:
+                dataset.downloaded_export.unlink(missing_ok=True)
 
     def _fetch(self, dataset_set: Set) -> None:
         dataset = dataset_set.dataset
