@@ -18,6 +18,7 @@ from longshore.cli import (
     demo,
     doctor,
     keys,
+    process,
     queues,
     results,
     run,
@@ -77,6 +78,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(buckets.app, name="buckets")
 app.add_typer(services.app, name="service")
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(process.app, name="process")
 app.add_typer(queues.app, name="queue")
 app.add_typer(keys.app, name="key")
 app.add_typer(secrets.app, name="secret")
