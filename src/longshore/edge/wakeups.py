@@ -20,7 +20,9 @@ QUEUES: Final = "queues"
 """Topic of queues that were just made (`longshore.engine.queues`)."""
 PIPELINE: Final = "pipelines:"
 """Beginning of the topic of a pipeline, or of an execution, whose outputs have grown."""
-_HEARD: Final = (_QUEUE, _EVERYTHING, NOTICES, JOBS, QUEUES, PIPELINE)
+EXPORTS: Final = "exports"
+"""Topic of exports of corpora that have ended."""
+_HEARD: Final = (_QUEUE, _EVERYTHING, NOTICES, JOBS, QUEUES, PIPELINE, EXPORTS)
 
 
 class Bell:

@@ -21,6 +21,7 @@ from longshore.clock import iso, to_us
 from longshore.edge import files
 from longshore.edge.files import StoredFile
 from longshore.edge.jobs import JobContext, system_queue
+from longshore.edge.wakeups import EXPORTS
 from longshore.engine import artifacts as blobs
 from longshore.engine import works
 from longshore.engine.states import State as WorkState
@@ -28,7 +29,7 @@ from longshore.engine.tables import is_final
 from longshore.engine.tables import works as works_table
 from longshore.engine.works import NewWork
 from longshore.errors import Conflict, DiskFull, NotFound, Reject, Unavailable
-from longshore.storage import now_us
+from longshore.storage import notify, now_us
 from longshore.surfaces.corpus import datasets, export_runs, gathering, links, scope
 from longshore.surfaces.corpus.export_database import ExportDatabase
 from longshore.surfaces.corpus.links import Download
@@ -329,6 +330,7 @@ def _put(connection: Connection, export_id: str, /, **values: Any) -> None:
         .where(corpus_exports.c.id == export_id)
         .values(**values, updated_us=now_us(connection))
     )
+    notify(connection, EXPORTS)
 
 
 def _forget(connection: Connection, rows: Sequence[Row[Any]]) -> None:

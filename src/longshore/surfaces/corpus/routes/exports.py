@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import time
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from longshore.edge.wakeups import EXPORTS
 from longshore.surfaces.corpus import exports
 from longshore.surfaces.corpus.exports import NewExport
 from longshore.surfaces.corpus.routes.bodies import body_of
@@ -24,6 +26,7 @@ from longshore.surfaces.corpus.routes.shared import (
 from longshore.surfaces.corpus.routes.storing import Id
 
 router = APIRouter(prefix=PREFIX, tags=["corpus"])
+PATIENCE_S: Final = 5.0
 
 
 @router.get("/corpus/{id}/export/", **operation("ListExports"))
@@ -35,9 +38,22 @@ async def list_exports(
         str | None, Query(description="Only exports of this dataset; all of them without it.")
     ] = None,
 ) -> Response:
-    """List the exports of a corpus, the newest first."""
+    """List the exports of a corpus, the newest first.
+
+    While one of a dataset is being written, the answer waits for its end for some seconds: the
+    published client looks again only after a minute, and most are written in less than one second.
+    """
+    until_s = time.monotonic() + (PATIENCE_S if dataset_id is not None else 0.0)
     organisation_id = call.principal.organisation_id
-    return answer(await call.read(exports.listing, organisation_id, corpus_id, dataset_id, page))
+    # The bell is there before the first look, so that no end slips in between.
+    with call.context.wakeups.listen_to([EXPORTS]) as bell:
+        while True:
+            found = await call.read(exports.listing, organisation_id, corpus_id, dataset_id, page)
+            rest_s = until_s - time.monotonic()
+            running = any(each["state"] in ("created", "running") for each in found["results"])
+            if not running or rest_s <= 0 or call.context.stopping:
+                return answer(found)
+            await bell.wait(rest_s)
 
 
 @router.post("/corpus/{id}/export/", **operation("StartExport", body=True))
