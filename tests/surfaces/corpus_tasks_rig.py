@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 
@@ -39,11 +40,20 @@ def run_task(corpora: Corpora, corpus_id: str, *, organisation_id: str | None = 
     return corpora.database.write_blocking(_run, organisation, corpus_id)
 
 
-def end_task(corpora: Corpora, task: Task) -> None:
-    """Let a task end well, as its worker reports it."""
+async def end_task(corpora: Corpora, task: Task) -> None:
+    """Let a task end well, as its worker reports it, and wait until that is known everywhere."""
     ending = works.Ending(task.work_id, 1, works.Outcome.SUCCESS, result=b"{}")
     assert not corpora.database.write_blocking(works.finish, [ending], holder="worker")
     corpora.database.write_blocking(tokens.forget, [task.work_id])
+    async with asyncio.timeout(10):
+        # A server hears of the end of a token a moment later, where the database tells it.
+        while await _answers(corpora, task):
+            await asyncio.sleep(0.01)
+
+
+async def _answers(corpora: Corpora, task: Task) -> bool:
+    answer = await corpora.client.get("/api/v1/models/", headers=task.headers)
+    return answer.status_code == 200
 
 
 def _run(connection: Connection, organisation_id: str, corpus_id: str) -> Task:

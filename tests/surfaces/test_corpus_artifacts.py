@@ -212,7 +212,7 @@ async def test_a_task_leaves_files_of_its_own_only(rig: Rig) -> None:
     await rig.announce(headers=other.headers, expect=403)
     await rig.announce(headers=bearer(rig.corpora.served.token(Role.VIEWER)), expect=403)
     await rig.announce(headers=bearer(rig.corpora.served.token(Role.OPERATOR)))
-    end_task(rig.corpora, rig.task)
+    await end_task(rig.corpora, rig.task)
     await rig.announce(expect=401)
 
 

@@ -100,7 +100,7 @@ async def test_a_task_reads_secrets_until_it_ends(corpora: Corpora) -> None:
     task = run_task(corpora, corpora.corpus())
     found = await corpora.call("GET", "/secret/token", headers=task.headers)
     assert found["content"] == VALUE
-    end_task(corpora, task)
+    await end_task(corpora, task)
     await corpora.call("GET", "/secret/token", headers=task.headers, expect=401)
 
 
