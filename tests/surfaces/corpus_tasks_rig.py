@@ -47,7 +47,7 @@ async def end_task(corpora: Corpora, task: Task) -> None:
     corpora.database.write_blocking(tokens.forget, [task.work_id])
     async with asyncio.timeout(10):
         # A server hears of the end of a token a moment later, where the database tells it.
-        while await _answers(corpora, task):
+        while await _answers(corpora, task):  # noqa: ASYNC110 - it tells nobody that it has heard
             await asyncio.sleep(0.01)
 
 
