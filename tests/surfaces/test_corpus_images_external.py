@@ -111,7 +111,7 @@ async def test_what_does_not_describe_an_image_is_a_bad_request(
         "http://169.254.169.254/iiif/a",
         "http://[::1]/iiif/a",
         "http://localhost/iiif/a",
-        "file:///etc/passwd",
+        "file:/etc/passwd",
         "https://user:word@host.example/iiif/a",
         "https://host.example/",
         "https://host.example/iiif/a?b=c",

@@ -112,7 +112,7 @@ def _checked_parent(
             corpus_models.c.organisation_id == model.organisation_id,
         )
     )
-    found = connection.scalar(query)
+    found: str | None = connection.scalar(query)
     if found is None:
         raise unknown("version of a model", parent, "parent")
     if found == version_id:
