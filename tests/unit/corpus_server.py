@@ -33,6 +33,7 @@ OPERATIONS = {
     "StartExport": ("post", "/api/v1/corpus/{id}/export/"),
     "ListExports": ("get", "/api/v1/corpus/{id}/export/"),
     "DownloadExport": ("get", "/api/v1/export/{id}/"),
+    "RetrieveModelVersion": ("get", "/api/v1/modelversion/{id}/"),
     "CreateMetaData": ("post", "/api/v1/element/{id}/metadata/"),
 }
 SERVER_CONFIGURATION = {

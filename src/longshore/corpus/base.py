@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from longshore.corpus import cache, parents
+from longshore.corpus import bootstrap, cache, parents
 from longshore.corpus.checks import check
 from longshore.corpus.client import ApiClient
 from longshore.corpus.configuring import RunConfiguration, local_items, run_configuration
@@ -163,6 +163,8 @@ class BaseWorker:
         With several slots it is called in each of their processes.
         """
         self.args = self.parser.parse_args()
+        if self.args.bootstrap:
+            bootstrap.prepare(self.api_client, self.task_data_dir)
         if self.is_read_only:
             self.configure_for_developers()
         else:
@@ -351,6 +353,12 @@ def _add_common_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--extras-dir", type=Path, help="directory of extra files such as models, outside of a task"
+    )
+    parser.add_argument(
+        "--bootstrap",
+        action="store_true",
+        default=task_variable("TASK_BOOTSTRAP") == "true",
+        help="prepare the directory of the task first, where nobody else has",
     )
 
 

@@ -169,6 +169,18 @@ class ApiClient:
         headers = {**self.access.headers, "Idempotency-Key": str(uuid4())}
         return self._patiently(lambda: self._send("POST", url, content=content, headers=headers))
 
+    def download(self, url: str) -> Any:
+        """Download from an address that needs no token, such as a store's.
+
+        Returns:
+            A temporary file, open for reading.
+
+        Raises:
+            ErrorResponse: the server refused, or failed at each attempt.
+            ServerUnreachable: it did not answer at any attempt.
+        """
+        return self._patiently(lambda: self._send("GET", url, headers={}))
+
     def _patiently(self, attempt: Callable[[], T]) -> T:
         for number, pause_s in enumerate(PAUSES_S, start=2):
             try:
