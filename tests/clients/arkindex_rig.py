@@ -7,6 +7,7 @@ import json
 import secrets
 import shlex
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,14 @@ from tests.clients.spark_client import environment, python_of
 
 PROGRAMS = Path(__file__).with_name("programs")
 TODAY, EARLY = "arkindex", "arkindex-0.4"
-FLAVOURS = (TODAY, EARLY)
+OURS = "longshore"
+"""The same programs on our own SDK, with nothing changed but what they import from where."""
+FLAVOURS = (TODAY, EARLY, OURS)
+_MOVED = {
+    "from arkindex_worker.worker.training import": "from longshore.corpus.training import",
+    "from arkindex_worker.worker import": "from longshore.corpus import",
+    "from arkindex_worker.utils import": "from longshore.corpus.utils import",
+}
 TYPES = ("folder", "page", "text_line")
 PROGRAM_S = 120.0
 """Longest that a worker may take on a busy machine."""
@@ -65,11 +73,23 @@ class TaskWorker(Command):
         self.launch(arguments, {"LONGSHORE_KEY": self._server.worker_key, **(variables or {})})
 
 
-def program(flavour: str, name: str) -> list[str]:
-    """Return the words of the command that runs a program with one version of the library."""
+def program(flavour: str, name: str, home: Path) -> list[str]:
+    """Return the words of the command that runs a program with one version of the library.
+
+    `home` is where it is written to when its imports have to be changed.
+    """
+    source = PROGRAMS / name
+    if flavour == OURS:
+        text = source.read_text()
+        for theirs, ours in _MOVED.items():
+            text = text.replace(theirs, ours)
+        assert "arkindex_worker" not in text
+        (home / name).write_text(text)
+        return [sys.executable, str(home / name)]
     python = python_of(flavour)
+    # The library wants libmagic of the system; this one came with its environment.
     path = f"LD_LIBRARY_PATH={_magic(python)}"
-    return ["/usr/bin/env", path, str(python), str(PROGRAMS / name)]
+    return ["/usr/bin/env", path, str(python), str(source)]
 
 
 class Archive:
@@ -210,24 +230,21 @@ class Archive:
     def start(
         self,
         flavour: str,
-        program: str,
+        name: str,
         *arguments: str,
         worker_run: str | None = None,
         **variables: str,
     ) -> subprocess.Popen[str]:
         """Start a worker as a user does, in the environment of one version of the library."""
-        python = python_of(flavour)
         given = {
             "ARKINDEX_API_URL": f"{self.server.url}/",
             "ARKINDEX_API_TOKEN": self.server.key,
-            # The library wants libmagic of the system; this one came with its environment.
-            "LD_LIBRARY_PATH": str(_magic(python)),
             **variables,
         }
         if worker_run is not None:
             given["ARKINDEX_WORKER_RUN_ID"] = worker_run
         return subprocess.Popen(
-            [python, PROGRAMS / program, *arguments],
+            [*program(flavour, name, self.home), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -235,9 +252,9 @@ class Archive:
             env=environment(self.home, **given),
         )
 
-    def work(self, flavour: str, program: str, *arguments: str, **more: Any) -> Ended:
+    def work(self, flavour: str, name: str, *arguments: str, **more: Any) -> Ended:
         """Run a worker to its end."""
-        process = self.start(flavour, program, *arguments, **more)
+        process = self.start(flavour, name, *arguments, **more)
         try:
             output, log = process.communicate(timeout=PROGRAM_S)
         except subprocess.TimeoutExpired:
@@ -250,4 +267,14 @@ def _magic(python: Path) -> Path:
     return next(python.parent.parent.glob("lib/python3*/site-packages")) / "pylibmagic"
 
 
-__all__ = ["EARLY", "FLAVOURS", "TODAY", "Archive", "Ended", "StartWorker", "TaskWorker", "program"]
+__all__ = [
+    "EARLY",
+    "FLAVOURS",
+    "OURS",
+    "TODAY",
+    "Archive",
+    "Ended",
+    "StartWorker",
+    "TaskWorker",
+    "program",
+]

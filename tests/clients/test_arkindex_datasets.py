@@ -60,7 +60,9 @@ def test_a_worker_over_sets_reads_their_data(
         mode="dataset", run={"worker": "counter"}, sets=sets_of(archive, dataset)
     )
     start_worker(
-        {"counter": program(flavour, "arkindex_sets.py")}, "--task-kind", "counter=dataset"
+        {"counter": program(flavour, "arkindex_sets.py", archive.home)},
+        "--task-kind",
+        "counter=dataset",
     )
     assert archive.ended(process) == "completed", archive.logs(process)
     printed = archive.logs(process)
@@ -93,7 +95,11 @@ def test_a_dataset_that_is_not_complete_fails_its_sets_in_the_early_version(
     process = archive.process(
         mode="dataset", run={"worker": "counter"}, sets=sets_of(archive, dataset)
     )
-    start_worker({"counter": program(EARLY, "arkindex_sets.py")}, "--task-kind", "counter=dataset")
+    start_worker(
+        {"counter": program(EARLY, "arkindex_sets.py", archive.home)},
+        "--task-kind",
+        "counter=dataset",
+    )
     assert archive.ended(process) == "failed"
     assert "its dataset state should be Complete" in archive.logs(process)
 

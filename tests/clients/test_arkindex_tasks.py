@@ -30,7 +30,7 @@ def test_a_process_runs_a_published_worker_in_chunks(
     pages = archive.pages("one", "two", "three")
     archive.worker()
     process = archive.process(element_type="page", chunks=2)
-    start_worker({"toy": program(flavour, "arkindex_toy.py")}, slots=2)
+    start_worker({"toy": program(flavour, "arkindex_toy.py", archive.home)}, slots=2)
     assert archive.ended(process) == "completed", archive.logs(process)
     assert archive.states(process) == dict.fromkeys(pages, "processed")
     assert [archive.texts(page) for page in pages] == [
@@ -44,7 +44,7 @@ def test_a_published_worker_takes_elements_from_the_queue(
     pages = archive.pages("one", "two", "three")
     archive.worker()
     process = archive.process(element_type="page", queue=True, chunks=2)
-    start_worker({"toy": program(TODAY, "arkindex_toy.py")}, slots=1)
+    start_worker({"toy": program(TODAY, "arkindex_toy.py", archive.home)}, slots=1)
     archive.ended(process)
     assert archive.states(process) == dict.fromkeys(pages, "processed"), archive.logs(process)
 
@@ -57,7 +57,9 @@ def test_a_program_that_is_killed_leaves_nothing_undone_or_done_twice(
     process = archive.process(element_type="page", run={"worker": "slow"})
     gate = tmp_path / "gate"
     gate.mkdir()
-    start_worker({"slow": program(flavour, "arkindex_slow.py")}, variables={"GATE": str(gate)})
+    start_worker(
+        {"slow": program(flavour, "arkindex_slow.py", archive.home)}, variables={"GATE": str(gate)}
+    )
     (begun,) = eventually(lambda: list(gate.glob("begun-*")), 60.0, "the program has begun")
     psutil.Process(int(begun.name.split("-")[1])).kill()
     eventually(lambda: len(list(gate.glob("begun-*"))) > 1, 60.0, "another one has begun")
@@ -78,7 +80,7 @@ def test_a_model_and_files_of_a_task_are_kept(
     )
     run = {"worker": "trainer", "configuration": {"model": model["id"]}}
     process = archive.process(element_type="page", run=run)
-    start_worker({"trainer": program(flavour, "arkindex_trainer.py")})
+    start_worker({"trainer": program(flavour, "arkindex_trainer.py", archive.home)})
     assert archive.ended(process) == "completed", archive.logs(process)
     assert archive.states(process) == {page: "processed"}, archive.logs(process)
     (version,) = archive.listed(f"/model/{model['id']}/versions/")
@@ -108,7 +110,7 @@ def test_elements_and_texts_are_handed_on_in_the_cache(
     }
     process = archive.call("POST", "/process/", body)
     archive.call("POST", f"/process/{process['id']}/start/")
-    words = program(EARLY, "arkindex_cached.py")
+    words = program(EARLY, "arkindex_cached.py", archive.home)
     start_worker({"first": words, "second": words})
     assert archive.ended(process) == "completed", archive.logs(process)
     assert archive.texts(page) == ["reading 1", "reading 2"], archive.logs(process)
