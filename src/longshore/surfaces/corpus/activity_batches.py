@@ -117,6 +117,8 @@ def claim(
         InvalidRequest: it has no activities, or an id is none.
         TooLarge: these are too many at once.
     """
+    if asked.limit < 1:
+        raise InvalidRequest(f"limit is {asked.limit}; claim at least one element.")
     _check_count(max(asked.limit, len(asked.elements or ())))
     speaker = holders.speaker(connection, principal, asked.worker_run_id)
     queue_id = _queue(speaker)
@@ -289,9 +291,9 @@ def _error(said: Report) -> bytes | None:
 
 
 def _check_count(count: int) -> None:
-    if not 1 <= count <= limits.ACTIVITIES_PER_CALL:
+    if count > limits.ACTIVITIES_PER_CALL:
         raise TooLarge(
-            f"These are {count} elements; one call takes 1 to {limits.ACTIVITIES_PER_CALL}."
+            f"These are {count} elements; one call takes {limits.ACTIVITIES_PER_CALL} at most."
         )
 
 
