@@ -288,3 +288,46 @@ def test_elements_of_the_cache_need_not_be_fetched(
     ]
     assert "RetrieveElement" not in used.server.names()
     assert [used.server.states[one] for one in ids] == ["processed", "queued", "processed"]
+
+
+def test_an_element_that_was_lost_meanwhile_does_not_count_as_done(
+    native_program: Program,
+) -> None:
+    server = native_program.server
+    ids = server.add(3)
+    server.process["skip_elements_json"] = True
+    native_program.write(FAILING)
+
+    def report(arguments: dict[str, str], body: dict[str, list[dict[str, str]]]) -> Reply:
+        lost = [one for one in body["reports"] if one["element_id"] == ids[1]]
+        return Reply(200, {"lost": [[ids[1], 1, "its lease ran out"] for _ in lost]})
+
+    server.answers["ReportActivities"] = report
+    ended = native_program.run()
+    assert ended.code == 0, ended
+    assert f"The report on element {ids[1]} was refused: its lease ran out" in ended.errors
+    assert "Ran on 3 elements: 2 completed, 1 failed" in ended.errors
+
+
+def test_a_queue_that_has_elements_and_gives_none_is_waited_for(native_program: Program) -> None:
+    server = native_program.server
+    server.add(2)
+    server.process["skip_elements_json"] = True
+    native_program.write(FAILING)
+    nothing = {"activities": [], "lease_s": 60.0, "queued": 2}
+    server.answers["ClaimActivities"] = [nothing, nothing]
+    ended = native_program.run()
+    assert ended.output.split() == ["done", "0001", "done", "0002"], ended
+    waits = [body["wait_s"] for body in server.bodies("ClaimActivities")]
+    assert waits[:3] == [0.0, 5.0, 5.0]
+
+
+def test_a_server_that_takes_no_reports_ends_the_run(native_program: Program) -> None:
+    server = native_program.server
+    server.add(2)
+    server.process["skip_elements_json"] = True
+    native_program.write(FAILING)
+    server.answers["ReportActivities"] = lambda *_: Reply(401, {"detail": "the attempt is over"})
+    ended = native_program.run()
+    assert ended.code == 1
+    assert "401 Unauthorized" in ended.errors

@@ -94,6 +94,25 @@ def test_a_slot_that_dies_fails_its_element_and_is_replaced(
     ]
 
 
+@pytest.mark.parametrize("slots", ["1", "2"])
+def test_each_process_tidies_up_at_its_end(program: Program, slots: str) -> None:
+    ids = program.server.add(4)
+    program.write(
+        """
+        import logging
+
+        class Toy(ElementsWorker):
+            def cleanup(self):
+                logging.getLogger("toy").warning("tidied up")
+                print("tidied", os.getpid())
+        """
+    )
+    ended = program.run("--slots", slots, "--element", *ids)
+    assert ended.code == 0, ended
+    assert len(set(ended.output.splitlines())) == int(slots)
+    assert ended.errors.count("WARNING/toy: tidied up") == int(slots)
+
+
 def test_a_slot_that_cannot_be_set_up_ends_the_run(program: Program) -> None:
     ids = program.server.add(2)
     program.write(

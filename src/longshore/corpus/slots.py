@@ -55,6 +55,12 @@ class _News(msgspec.Struct, omit_defaults=True):
     outcomes: list[Outcome] | None = None
     log: dict[str, Any] | None = None
 
+    def pass_on(self) -> None:
+        """Log here what was logged there."""
+        if self.log is not None:
+            record = logging.makeLogRecord(self.log)
+            logging.getLogger(record.name).handle(record)
+
 
 class Slot:
     """One of the processes, as the one that forked it sees it."""
@@ -68,10 +74,21 @@ class Slot:
         self.buffer = b""
         self.is_ready = False
 
+    def read(self) -> list[_News] | None:
+        """Return the news that have come, or None when there are no more."""
+        data = os.read(self.news, 1 << 16)
+        if not data:
+            return None
+        *lines, self.buffer = (self.buffer + data).split(b"\n")
+        return [msgspec.json.decode(line, type=_News) for line in lines]
+
     def close(self) -> str:
-        """Let the process end, wait for it, and say how it ended."""
+        """Let the process end, pass on what it logs until then, and say how it ended."""
         with contextlib.suppress(BrokenPipeError):
             self.orders.close()
+        while (news := self.read()) is not None:
+            for one in news:
+                one.pass_on()
         os.close(self.news)
         _, status = os.waitpid(self.process_id, 0)
         code = os.waitstatus_to_exitcode(status)
@@ -138,22 +155,19 @@ class Slots:
         done: list[tuple[Sequence[Work], list[Outcome] | str]] = []
         for key, _ in self._selector.select(timeout_s):
             slot: Slot = key.data
-            read = os.read(slot.news, 1 << 16)
-            if not read:
+            news = slot.read()
+            if news is None:
                 done += self._died(slot)
                 continue
-            *lines, slot.buffer = (slot.buffer + read).split(b"\n")
-            for line in lines:
-                done += self._take(slot, msgspec.json.decode(line, type=_News))
+            for one in news:
+                done += self._take(slot, one)
         return done
 
     def _take(self, slot: Slot, news: _News) -> list[tuple[Sequence[Work], list[Outcome] | str]]:
-        if news.log is not None:
-            record = logging.makeLogRecord(news.log)
-            logging.getLogger(record.name).handle(record)
-        elif news.broken:
+        news.pass_on()
+        if news.broken:
             raise SlotError(f"A slot could not be set up:\n{news.broken}")
-        elif news.ready:
+        if news.ready:
             slot.is_ready = True
             self.free.append(slot)
         elif news.outcomes is not None:
@@ -211,6 +225,11 @@ class _Teller(logging.Handler):
                 left = left[os.write(self._descriptor, left) :]
 
     def emit(self, record: logging.LogRecord) -> None:
+        # When nobody listens any more, this process is about to end, too.
+        with contextlib.suppress(BrokenPipeError):
+            self._emit(record)
+
+    def _emit(self, record: logging.LogRecord) -> None:
         trace = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else None
         self.tell(
             _News(
