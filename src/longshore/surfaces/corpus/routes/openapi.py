@@ -39,7 +39,7 @@ def router_of(routes: Callable[[], Sequence[BaseRoute]]) -> APIRouter:
     def described() -> dict[str, Any]:
         return document(routes())
 
-    @router.get(f"{PREFIX}/openapi/", tags=["corpus"], include_in_schema=False)
+    @router.get(f"{PREFIX}/openapi/", tags=["corpus"])
     async def openapi() -> Response:
         """Describe the operations, for the published clients; needs no key."""
         return json_response(described())
