@@ -144,8 +144,8 @@ def test_rows_are_found_changed_and_removed(path: Path) -> None:
     assert hash(first) == hash(CachedElement.get_by_id(first.id))
     with pytest.raises(CachedElement.DoesNotExist):
         CachedElement.get_by_id(uuid(9))
-    with pytest.raises(AttributeError, match="elements has no column nmae"):
-        CachedElement(nmae="1r")
+    with pytest.raises(AttributeError, match="elements has no column title"):
+        CachedElement(title="1r")
 
 
 def test_a_row_is_made_where_it_is_missing(path: Path) -> None:

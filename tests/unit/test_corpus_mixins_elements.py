@@ -223,7 +223,7 @@ def test_an_element_is_changed_in_the_api_and_in_the_cache(cached_worker: Helper
         ({"rotation_angle": -90}, "rotation_angle must be an int of at least 0"),
         ({"mirrored": 1}, "mirrored must be True or False"),
         ({"image": IMAGE}, "image must be of type UUID"),
-        ({"nmae": "1r"}, "an element has no nmae that can be changed"),
+        ({"title": "1r"}, "an element has no title that can be changed"),
     ],
 )
 def test_a_wrong_change_is_refused(worker: Helpers, change: dict[str, Any], words: str) -> None:

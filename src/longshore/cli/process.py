@@ -54,43 +54,54 @@ FollowOption = Annotated[
     bool, typer.Option("--follow", "-f", help="Go on until it is over; exit with 1 if it failed.")
 ]
 
+WorkersOption = Annotated[
+    list[str],
+    typer.Option(
+        "--worker",
+        metavar="SLUG[:VERSION]",
+        help="A worker; several run one after the other. The newest version unless given.",
+        show_default=False,
+    ),
+]
+ParentOption = Annotated[
+    str | None,
+    typer.Option("--parent", metavar="ID", help="Elements below this one, at any depth."),
+]
+SetsOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="DATASET:SET", help="A set of a dataset, in place of elements."),
+]
+QueueOption = Annotated[
+    bool,
+    typer.Option("--queue", help="Let tasks ask for the next element, not give each a list."),
+]
+ConfigurationOption = Annotated[
+    list[str] | None,
+    typer.Option("--config", metavar="KEY=VALUE", help="What the first worker is configured with."),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", metavar="ID", help="Version of a model for the first worker."),
+]
+
 
 @app.command("create")
 def create(
     corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="Name or id of a corpus.")],
-    workers: Annotated[
-        list[str],
-        typer.Option(
-            "--worker",
-            metavar="SLUG[:VERSION]",
-            help="A worker; several run one after the other. The newest version unless given.",
-            show_default=False,
-        ),
-    ],
+    workers: WorkersOption,
     element_type: Annotated[
         str | None, typer.Option("--type", metavar="SLUG", help="Elements of this type.")
     ] = None,
     elements: Annotated[
         list[str] | None, typer.Option("--element", metavar="ID", help="This element.")
     ] = None,
-    parent: Annotated[
-        str | None,
-        typer.Option("--parent", metavar="ID", help="Elements below this one, at any depth."),
-    ] = None,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="DATASET:SET", help="A set of a dataset, in place of elements."
-        ),
-    ] = None,
+    parent: ParentOption = None,
+    sets: SetsOption = None,
     name: Annotated[str, typer.Option("--name", help="For people.")] = "",
     chunks: Annotated[
         int, typer.Option("--chunks", min=1, help="Into how many tasks the elements are split.")
     ] = 1,
-    queue: Annotated[
-        bool,
-        typer.Option("--queue", help="Let tasks ask for the next element, not give each a list."),
-    ] = False,
+    queue: QueueOption = False,
     local: Annotated[
         bool, typer.Option("--local", help="Make no tasks: programs are started by hand.")
     ] = False,
@@ -98,16 +109,8 @@ def create(
         bool,
         typer.Option("--no-activity", help="Keep no states of elements; all run each time."),
     ] = False,
-    configuration: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--config", metavar="KEY=VALUE", help="What the first worker is configured with."
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="ID", help="Version of a model for the first worker."),
-    ] = None,
+    configuration: ConfigurationOption = None,
+    model: ModelOption = None,
     no_start: Annotated[bool, typer.Option("--no-start", help="Only make it.")] = False,
     follow: FollowOption = False,
     as_json: JsonOption = False,
