@@ -102,6 +102,10 @@ def create(
         int, typer.Option("--chunks", min=1, help="Into how many tasks the elements are split.")
     ] = 1,
     queue: QueueOption = False,
+    cache: Annotated[
+        bool,
+        typer.Option("--cache", help="Give the first tasks their elements in a database."),
+    ] = False,
     local: Annotated[
         bool, typer.Option("--local", help="Make no tasks: programs are started by hand.")
     ] = False,
@@ -129,6 +133,7 @@ def create(
             "sets": remote.set_ids(corpus_id, sets or ()),
             "chunks": chunks,
             "queue": queue,
+            "use_cache": cache,
             "activity": not no_activity,
             "workers": _runs(workers, _configuration(configuration or ()), model),
         }

@@ -72,6 +72,12 @@ async def pieces(
             yield await database.read(_piece, some[start : start + PIECE_ELEMENTS])
 
 
+async def of_elements(database: Database, element_ids: Sequence[str]) -> AsyncIterator[Piece]:
+    """Read elements by their ids; those that do not exist are left out."""
+    for start in range(0, len(element_ids), PIECE_ELEMENTS):
+        yield await database.read(_piece, element_ids[start : start + PIECE_ELEMENTS])
+
+
 async def members(database: Database, dataset_id: str) -> AsyncIterator[Rows]:
     """Read which element is in which set: rows of `id`, `element_id` and `set_name`."""
     after = ""

@@ -182,6 +182,12 @@ def _check_mode(new: NewProcess) -> None:
         )
     if new.mode in (Mode.LOCAL, Mode.EXPORT) and new.chunks != 1:
         raise refusal(f"chunks: the elements of a process of mode {new.mode} are one.", "chunks")
+    if new.use_cache and (new.mode is not Mode.WORKERS or new.queue):
+        raise refusal(
+            "use_cache: only a process of mode workers without a queue has a cache, in which its "
+            "tasks find their elements.",
+            "use_cache",
+        )
     if new.queue and not (new.activity and new.mode is Mode.WORKERS):
         raise refusal("queue: only a process of mode workers with activity has a queue.", "queue")
 

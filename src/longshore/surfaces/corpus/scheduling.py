@@ -18,7 +18,16 @@ from longshore.engine.works import NewWork
 from longshore.errors import Conflict
 from longshore.storage import now_us
 from longshore.storage.bulk import insert_rows, update_rows
-from longshore.surfaces.corpus import enlisting, processes, scope, states, worker_runs, workers
+from longshore.surfaces.corpus import (
+    enlisting,
+    process_cache,
+    processes,
+    scope,
+    states,
+    worker_runs,
+    workers,
+)
+from longshore.surfaces.corpus.parts import bounds
 from longshore.surfaces.corpus.processes import Process
 from longshore.surfaces.corpus.scope import refusal
 from longshore.surfaces.corpus.states import Mode
@@ -34,18 +43,20 @@ _TASK_COLUMNS: Final = ("id", "worker_run_id", "work_id", "slug", "chunk", "pare
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task with its work as it is now."""
+    """A task with its work as it is now; without a worker run it is one of the server's own."""
 
     id: str
-    worker_run_id: str
+    worker_run_id: str | None
     work_id: str
     chunk: int | None
     parents: list[str]
     state: states.Task
 
 
-def start(connection: Connection, principal: Principal, process_id: str) -> Process:
+def start(connection: Connection, principal: Principal, process_id: str, site: str) -> Process:
     """Start a process: write down its elements, queue their activities and its tasks.
+
+    `site` is the root of this server's addresses, for the images in a cache.
 
     Raises:
         NotFound: there is no such process.
@@ -72,9 +83,10 @@ def start(connection: Connection, principal: Principal, process_id: str) -> Proc
     if process.activity:
         for run in runs:
             enlisting.enlist(connection, process, run, actor=principal.key_id)
-    if process.mode is not Mode.LOCAL:
-        _schedule(connection, process, runs, elements, actor=principal.key_id)
     _mark(connection, process, started_us=now_us(connection), elements=elements)
+    if process.mode is not Mode.LOCAL:
+        first = _cache_task(connection, process, site, actor=principal.key_id)
+        _schedule(connection, process, runs, elements, first, actor=principal.key_id)
     return processes.get(connection, principal.organisation_id, process.id)
 
 
@@ -96,7 +108,7 @@ def stop(connection: Connection, principal: Principal, process_id: str, why: str
     return processes.get(connection, principal.organisation_id, process.id)
 
 
-def retry(connection: Connection, principal: Principal, process_id: str) -> Process:
+def retry(connection: Connection, principal: Principal, process_id: str, site: str) -> Process:
     """Let what of a process did not succeed run again: elements, and the tasks that they need.
 
     Raises:
@@ -127,7 +139,7 @@ def retry(connection: Connection, principal: Principal, process_id: str) -> Proc
             f"Nothing of process {process.id} is left: each task is completed, and each element "
             "processed."
         )
-    _reschedule(connection, process, runs, tasks, again, actor=actor)
+    _reschedule(connection, process, runs, tasks, again, site, actor=actor)
     _mark(connection, process, stopped_us=None)
     return processes.get(connection, principal.organisation_id, process.id)
 
@@ -158,17 +170,41 @@ def tasks_of(connection: Connection, process_id: str) -> list[Task]:
     ]
 
 
-def bounds(chunk: int | None, chunks: int, elements: int) -> tuple[int, int]:
-    """Return the first place, and that behind the last, of a part of a process's elements."""
-    if chunk is None:
-        return 0, elements
-    return elements * (chunk - 1) // chunks, elements * chunk // chunks
+def _cache_task(
+    connection: Connection, process: Process, site: str, *, actor: str
+) -> list[tuple[str, str]]:
+    """Make the task that writes a process's elements into a cache, if it wants one."""
+    if not process.use_cache:
+        return []
+    task_id, work_id = ids.uuid(), ids.new(ids.WORK)
+    new = process_cache.work_of(connection, process, task_id, work_id, site)
+    works.submit(connection, [new], actor=actor)
+    row = (task_id, None, work_id, process_cache.SLUG, None, "[]")
+    insert_rows(connection, corpus_tasks, _TASK_COLUMNS, [row], same=_same(connection, process))
+    return [(task_id, work_id)]
+
+
+def _same(connection: Connection, process: Process) -> dict[str, Any]:
+    return {
+        "process_id": process.id,
+        "organisation_id": process.organisation_id,
+        "created_us": now_us(connection),
+    }
 
 
 def _schedule(
-    connection: Connection, process: Process, runs: Sequence[Run], elements: int, *, actor: str
+    connection: Connection,
+    process: Process,
+    runs: Sequence[Run],
+    elements: int,
+    first: Sequence[tuple[str, str]],
+    *,
+    actor: str,
 ) -> None:
-    """Make the tasks of a process; those of a run wait for those of its parents."""
+    """Make the tasks of a process; those of a run wait for those of its parents, or for `first`.
+
+    `first` and what is noted of each run are pairs of the ids of a task and its work.
+    """
     known = workers.get_many(connection, [run.worker_version_id for run in runs])
     count = 1 if process.mode is Mode.DATASET else min(process.chunks, elements)
     chunks = [None] if count == 1 else list(range(1, count + 1))
@@ -188,7 +224,7 @@ def _schedule(
                 # Tasks that ask for the next element may be given one that any other task of the
                 # parent has processed; those with lists have the same part of the elements.
                 for task in (made[parent] if process.queued else [made[parent][place]])
-            ]
+            ] or first
             task_id, work_id = ids.uuid(), ids.new(ids.WORK)
             requires = tuple(each for _, each in before)
             new.append(
@@ -199,12 +235,7 @@ def _schedule(
             rows.append((task_id, run.id, work_id, named, chunk, parents))
             made[run.id].append((task_id, work_id))
         works.submit(connection, new, actor=actor)
-    same = {
-        "process_id": process.id,
-        "organisation_id": process.organisation_id,
-        "created_us": now_us(connection),
-    }
-    insert_rows(connection, corpus_tasks, _TASK_COLUMNS, rows, same=same)
+    insert_rows(connection, corpus_tasks, _TASK_COLUMNS, rows, same=_same(connection, process))
 
 
 def _reschedule(
@@ -213,6 +244,7 @@ def _reschedule(
     runs: Sequence[Run],
     tasks: Sequence[Task],
     again: set[str],
+    site: str,
     *,
     actor: str,
 ) -> None:
@@ -221,6 +253,12 @@ def _reschedule(
     queue_ids = {run.id: known[run.worker_version_id].queue_id for run in runs}
     work_ids = {task.id: task.work_id for task in tasks}
     changed: list[tuple[str, str, None]] = []
+    for task in tasks:
+        if task.worker_run_id is None and task.id in again:
+            work_ids[task.id] = ids.new(ids.WORK)
+            renewed = process_cache.work_of(connection, process, task.id, work_ids[task.id], site)
+            works.submit(connection, [renewed], actor=actor)
+            changed.append((task.id, work_ids[task.id], None))
     for run in runs:
         new = []
         for task in tasks:

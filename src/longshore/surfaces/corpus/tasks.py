@@ -24,11 +24,11 @@ from longshore.surfaces.corpus import (
     artifacts,
     holders,
     processes,
-    scheduling,
     states,
     worker_runs,
     workers,
 )
+from longshore.surfaces.corpus.parts import bounds
 from longshore.surfaces.corpus.processes import Process
 from longshore.surfaces.corpus.states import Mode
 from longshore.surfaces.corpus.tables import (
@@ -267,7 +267,7 @@ def _elements(
     table = corpus_process_elements
     # Of the count at the start: what was deleted since leaves gaps.
     count = process.elements or 0
-    first, behind = scheduling.bounds(chunk, min(process.chunks, count), count)
+    first, behind = bounds(chunk, min(process.chunks, count), count)
     query = (
         select(
             corpus_elements.c.id,

@@ -99,7 +99,7 @@ async def start(process_id: Id, call: Operator) -> Response:
     return await _change(
         call,
         "processes.start",
-        lambda connection: scheduling.start(connection, call.principal, process_id),
+        lambda connection: scheduling.start(connection, call.principal, process_id, root_of(call)),
     )
 
 
@@ -120,7 +120,7 @@ async def retry(process_id: Id, call: Operator) -> Response:
     return await _change(
         call,
         "processes.retry",
-        lambda connection: scheduling.retry(connection, call.principal, process_id),
+        lambda connection: scheduling.retry(connection, call.principal, process_id, root_of(call)),
     )
 
 

@@ -1,0 +1,81 @@
+"""Processes with a cache: the server writes the elements into a database for the first tasks."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from longshore.edge.jobs import JobContext
+from longshore.engine import works
+from longshore.surfaces.corpus.process_jobs import HANDLERS
+from tests.surfaces.corpus_tasks_rig import claim_jobs
+from tests.surfaces.processes_rig import Processes
+
+
+async def _run_job(processes: Processes, *, outcome: works.Outcome) -> None:
+    """Run the one job that waits, or let it end in another way."""
+    (lease,) = claim_jobs(processes.corpora)
+    context = processes.corpora.served.context
+    job = JobContext(
+        processes.database,
+        context.blobs,
+        processes.corpora.clock,
+        context.outbound,
+        processes.corpora.served.organisation.id,
+        lease.id,
+        lease.attempt,
+    )
+    if outcome is works.Outcome.SUCCESS:
+        payload = json.loads(lease.payload)
+        counts = await HANDLERS[payload["job"]](job, payload)
+        assert counts["elements"] == 3
+    ending = works.Ending(lease.id, lease.attempt, outcome)
+    assert not await processes.database.write(works.finish, [ending], holder="server")
+
+
+async def _initial(processes: Processes, payload: Any, name: str, folder: Path) -> list[str]:
+    (parent,) = payload["parents"]
+    assert parent["slug"] == "init_elements"
+    assert name in [file["path"] for file in parent["files"]]
+    answer = await processes.corpora.client.get(f"/api/v1/task/{parent['id']}/artifact/{name}")
+    path = folder / name
+    path.write_bytes(answer.content)
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT version FROM version").fetchall() == [(3,)]
+        rows = database.execute("SELECT id FROM elements WHERE initial ORDER BY id").fetchall()
+    return [row[0] for row in rows]
+
+
+async def test_the_first_tasks_are_given_their_elements_in_a_cache(
+    processes: Processes, tmp_path: Path
+) -> None:
+    pages = [each.replace("-", "") for each in processes.pages("p1", "p2", "p3")]
+    made = await processes.start(use_cache=True, chunks=2)
+    assert [each["slug"] for each in made["tasks"]] == ["init_elements", "reader_1", "reader_2"]
+    assert await processes.claim() == []
+    await _run_job(processes, outcome=works.Outcome.SUCCESS)
+    first, second = [each["payload"] for each in await processes.claim()]
+    assert await _initial(processes, first, "db_1.sqlite", tmp_path) == pages[:1]
+    assert await _initial(processes, second, "db_2.sqlite", tmp_path) == pages[1:]
+
+
+async def test_a_cache_that_could_not_be_written_is_tried_again(
+    processes: Processes, tmp_path: Path
+) -> None:
+    pages = [each.replace("-", "") for each in processes.pages("p1", "p2", "p3")]
+    made = await processes.start(use_cache=True)
+    await _run_job(processes, outcome=works.Outcome.REJECTED)
+    assert (await processes.process(made))["state"] == "failed"
+    await processes.call("POST", f"/process/{made['id']}/retry/")
+    assert await processes.claim() == []
+    await _run_job(processes, outcome=works.Outcome.SUCCESS)
+    payload = (await processes.claim())[0]["payload"]
+    assert await _initial(processes, payload, "db.sqlite", tmp_path) == pages
+
+
+async def test_a_cache_does_not_go_with_a_queue(processes: Processes) -> None:
+    answer = await processes.create(expect=400, use_cache=True, queue=True)
+    assert answer["errors"][0]["attr"] == ["use_cache"]
