@@ -24,7 +24,7 @@ from longshore.errors import InvalidRequest, NotFound, TooLarge
 from longshore.server.native import worker_surfaces
 from longshore.surfaces.apps import catalogue
 from longshore.surfaces.buckets import depositing
-from longshore.surfaces.corpus import workers as corpus_workers
+from longshore.surfaces.corpus import worker_offers
 from longshore.surfaces.pipelines import services
 from longshore.wire import worker as wire
 from longshore.wire.buckets import Pipeline
@@ -60,7 +60,7 @@ async def register(request: Request, call: Worker) -> Response:
         queue_ids += services.offer(connection, organisation_id, registration.services)
         if registration.workbooks:
             queue_ids += services.offer_workbooks(connection, organisation_id)
-        queue_ids += corpus_workers.offer(connection, organisation_id, registration.workers)
+        queue_ids += worker_offers.offer(connection, organisation_id, registration.workers)
         worker_id = workers.register(
             connection,
             organisation_id=organisation_id,

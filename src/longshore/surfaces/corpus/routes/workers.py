@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from longshore.surfaces.corpus import configurations, workers
+from longshore.surfaces.corpus import configurations, worker_offers, workers
 from longshore.surfaces.corpus.configurations import NewConfiguration
 from longshore.surfaces.corpus.routes.bodies import body_of
 from longshore.surfaces.corpus.routes.shared import (
@@ -44,7 +44,7 @@ async def create_version(request: Request, call: Developer) -> Response:
     offered = await body_of(request, WorkerOffer)
 
     def enter(connection: Connection) -> dict[str, Any]:
-        made = workers.enter(connection, call.principal.organisation_id, offered)
+        made = worker_offers.enter(connection, call.principal.organisation_id, offered)
         return workers.show(connection, made)
 
     return await call.change(
