@@ -45,7 +45,8 @@ def test_a_published_worker_takes_elements_from_the_queue(
     archive.worker()
     process = archive.process(element_type="page", queue=True, chunks=2)
     start_worker({"toy": program(TODAY, "arkindex_toy.py", archive.home)}, slots=1)
-    archive.ended(process)
+    # The second task finds nothing left, at which the program ends with status 1.
+    assert archive.ended(process) == "completed", archive.logs(process)
     assert archive.states(process) == dict.fromkeys(pages, "processed"), archive.logs(process)
 
 

@@ -22,7 +22,7 @@ from longshore.errors import Conflict, InvalidRequest, NotFound, TooLarge
 from longshore.storage.bulk import given_parameters, given_rows
 from longshore.surfaces.buckets import query, updating, withdrawing
 from longshore.surfaces.buckets.withdrawing import Wanted
-from longshore.surfaces.corpus import tasks
+from longshore.surfaces.corpus import judging, tasks
 from longshore.surfaces.pipelines import chunks
 from longshore.wire import worker as wire
 
@@ -63,6 +63,7 @@ class Surface:
         record: writes down what accepted endings say, for the organisation.
         served: the queues that a claim from the given ones looks into.
         keeps_results: whether it has the results itself, so that the engine stores none.
+        judged: the endings as the surface sees them, before the engine hears of them.
         follows_returns: whether it is also told of attempts that were handed back unfinished.
         result_bytes: how large a result may be.
     """
@@ -70,6 +71,7 @@ class Surface:
     claim: Callable[[Connection, Claim, int], list[wire.Claimed]]
     record: Callable[[Connection, str, Sequence[Ending]], None]
     served: Callable[[Connection, list[int]], list[int]] = lambda _, queue_ids: queue_ids
+    judged: Callable[[Connection, Sequence[Ending]], Sequence[Ending]] = lambda _, endings: endings
     keeps_results: bool = False
     follows_returns: bool = False
     result_bytes: int = limits.JSON_BODY_BYTES
@@ -127,6 +129,7 @@ def finish(
 ) -> list[Lost]:
     """Record how attempts ended, in the engine and at their surfaces; return what was refused."""
     held = _held(connection, endings, holder)
+    endings = _judged(connection, endings, held)
     for ending in endings:
         _check_size(ending, _surface(held, ending).result_bytes)
     lost = works.finish(
@@ -151,6 +154,20 @@ def finish(
     for surface, ended in accepted.items():
         SURFACES[surface].record(connection, organisation_id, ended)
     return lost
+
+
+def _judged(
+    connection: Connection, endings: Sequence[Ending], held: Mapping[tuple[str, int], str]
+) -> Sequence[Ending]:
+    by_surface: dict[str, list[Ending]] = {}
+    for ending in endings:
+        surface = held.get((ending.work_id, ending.attempt), "apps")
+        by_surface.setdefault(surface, []).append(ending)
+    return [
+        ending
+        for surface, some in by_surface.items()
+        for ending in SURFACES[surface].judged(connection, some)
+    ]
 
 
 def _check_size(ending: Ending, most_bytes: int) -> None:
@@ -307,6 +324,6 @@ SURFACES: Final[dict[str, Surface]] = {
         keeps_results=True,
         result_bytes=limits.CHUNK_RESULT_BYTES,
     ),
-    "corpus": Surface(_claim_tasks, tasks.record, follows_returns=True),
+    "corpus": Surface(_claim_tasks, tasks.record, judged=judging.judged, follows_returns=True),
 }
 """The surfaces whose works workers run."""
