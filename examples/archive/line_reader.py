@@ -1,6 +1,6 @@
 """A worker of an archive: reads the text lines of pages, and says what kind of page each one is.
 
-    longshore corpus import Receipts scans/                          # pages with their text lines
+    longshore corpus import Receipts scans/ --create       # pages with their text lines
     longshore worker examples/archive/line_reader.py --slots 2
     longshore process create Receipts --worker line-reader --type page
 
@@ -62,8 +62,8 @@ class LineReader(ElementsWorker):
 
     def process_element(self, element: Any) -> None:
         """Read what has not been read yet of a page, then classify it by all that stands on it."""
-        lines = self.list_element_children(element, type=self.config["line_type"])
-        earlier = self.list_transcriptions(
+        lines: Any = self.list_element_children(element, type=self.config["line_type"])
+        earlier: Any = self.list_transcriptions(
             element, recursive=True, worker_run=str(self.worker_run_id)
         )
         known = {found["element"]["id"]: found for found in earlier}

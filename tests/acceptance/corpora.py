@@ -40,7 +40,7 @@ class Archivist(Patient):
         super().__init__(url or server.url, key or server.key)
 
     def get(self, path: str, **query: Any) -> Any:
-        return self.ask("GET", path, params=query).json()
+        return self.ask("GET", path, params=query or None).json()
 
     def post(self, path: str, body: Any = None, expect: tuple[int, ...] = (200, 201)) -> Any:
         return self.ask("POST", path, json=body, expect=expect).json()
@@ -95,7 +95,7 @@ class Archivist(Patient):
         """Wait until a process is over, and return it."""
         over = ("completed", "failed", "error", "stopped")
         return eventually(
-            lambda: (made := self.process(process_id))["state"] in over and made,
+            lambda: made if (made := self.process(process_id))["state"] in over else {},
             within_s,
             f"process {process_id} is over",
         )
@@ -105,7 +105,9 @@ class Archivist(Patient):
 
     def check_all_once(self, process_id: str, page_ids: list[str]) -> None:
         """Check that each page is processed, once in the ledger, and has one text."""
-        ledger = Counter((row["element_id"], row["state"]) for row in self.activities(process_id))
+        ledger = Counter(
+            (row["element"]["id"], row["state"]) for row in self.activities(process_id)
+        )
         assert ledger == Counter((page_id, "processed") for page_id in page_ids)
         texts: Counter[str] = Counter()
         for page_id in page_ids:
