@@ -252,9 +252,12 @@ async def test_each_change_is_in_the_history_and_said_in_words(processes: Proces
     page = processes.pages("p1")[0]
     made = await processes.start()
     run = made["workers"][0]["id"]
-    await processes.say(made, page, "started")
     query = {"worker_run_id": run, "element_id": page}
     address = "/longshore/v1/corpus/activities/"
+    waits = await processes.call("GET", address, params=query)
+    assert waits["state"] == "queued"
+    assert "it waits for a task to take it" in waits["why"]
+    await processes.say(made, page, "started")
     held = await processes.call("GET", address, params=query)
     assert held["state"] == "started"
     assert "is held by key:" in held["why"]

@@ -19,6 +19,8 @@ from longshore.storage import now_us
 _SERVED_BY_THE_SERVER = "system"
 _SERVED_BY_CLIENTS = "buckets"
 """Surface whose works are also taken by clients that are not workers of ours."""
+_SERVED_BY_TASKS = "activities"
+"""Surface whose works are taken by programs that workers run as tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,20 +196,37 @@ def _why_queued(
                 "running": same,
             }
             return f"the limit {work.concurrency_key}={queue.key_concurrency_max} is reached{again}"
+    return f"{_in_line(connection, work, queue, running, facts)}{again}"
+
+
+def _in_line(
+    connection: Connection,
+    work: reading.Work,
+    queue: queues.Queue,
+    running: int,
+    facts: dict[str, Any],
+) -> str:
+    """Say why a work that may be claimed is not: what is before it, and who could take it."""
+    if queue.surface == _SERVED_BY_TASKS:
+        facts |= {"ahead": _ahead(connection, work), "running": running}
+        return (
+            f"{_in_front(facts['ahead'])} for worker run {queue.name}, {running} are being "
+            f"processed; it waits for a task to take it"
+        )
     online = workers.online(connection, queue.parent_id or queue.id)
     facts["workers_online"] = online
     if not online and queue.surface not in (_SERVED_BY_THE_SERVER, _SERVED_BY_CLIENTS):
-        return f"no worker that offers {queue.name!r} is online (0 online){again}"
+        return f"no worker that offers {queue.name!r} is online (0 online)"
     ahead = _ahead(connection, work)
     facts["ahead"] = ahead
     if not online and queue.surface == _SERVED_BY_CLIENTS:
         return (
             f"{_in_front(ahead)}, and nobody has withdrawn it so far; no worker that "
             f"serves {queue.name!r} is online (0 online; clients that withdraw by themselves are "
-            f"not counted){again}"
+            f"not counted)"
         )
     serving = f"{online} {'worker' if online == 1 else 'workers'} online"
-    return f"{_in_front(ahead)}, {serving}, {running} running{again}"
+    return f"{_in_front(ahead)}, {serving}, {running} running"
 
 
 def _why_running(
