@@ -24,6 +24,7 @@ OPEN = OPEN_POSTS | {
     "/openapi.json",
     "/buckets/version",
     "/results/version",
+    "/api/v1/openapi/",
 }
 """What answers without a key; written down here once more, so that nobody opens a path unseen."""
 READING_POSTS = frozenset(
@@ -74,6 +75,41 @@ KINDS = {
 }
 RECORDS_KINDS = {"batch_id": "record_pipeline"}
 """What parameters name in paths of record pipelines, where it is not what they name elsewhere."""
+CORPUS_KINDS = {
+    "child": "element",
+    "parent": "folder_element",
+    "element": "element",
+    "corpus": "corpus",
+    "dataset": "dataset",
+    "set": "set",
+    "name": "secret",
+    "path": "artifact",
+}
+"""What parameters name in paths of corpora; `id` is told by what is before and after it."""
+CORPUS_IDS = {
+    # The first that a path begins with counts; a new path must be added here.
+    "corpus/{id}/": "corpus",
+    "elements/type/{id}/": "element_type",
+    "element/{id}/": "element",
+    "element/parent/{id}/": "folder_element",
+    "elements/{id}/": "element",
+    "transcription/{id}/": "transcription",
+    "image/{id}/": "image",
+    "datasets/{id}/": "dataset",
+    "task/{id}/": "task",
+    "export/{id}/": "export",
+    "model/{id}/": "model",
+    "modelversion/{id}/": "model_version",
+    "workers/versions/{id}/activity/": "worker_run",
+    "workers/versions/{id}/": "worker_version",
+    "workers/runs/{id}/": "worker_run",
+    "workers/{id}/": "element_worker",
+    "process/workers/{id}/": "worker_run",
+    "process/{id}/": "process",
+}
+CORPUS = "/api/v1/"
+CORPUS_NATIVE = "/longshore/v1/corpus/"
+_PIPELINES_AMONG_THEM = ("/api/v1/product/", "/api/v1/config/")
 _PARAMETER = re.compile(r"\{([^}:]+)(?::[^}]+)?\}")
 
 
@@ -92,8 +128,18 @@ class Operation:
     @property
     def kinds(self) -> dict[str, str]:
         """Return what each parameter of the path names."""
-        kinds = KINDS | RECORDS_KINDS if self.speaks_records else KINDS
+        kinds = KINDS
+        if self.speaks_records:
+            kinds = KINDS | RECORDS_KINDS
+        elif self.is_of_corpora:
+            kinds = CORPUS_KINDS | {"id": self._kind_of_id}
         return {name: kinds[name] for name in self.parameters}
+
+    @property
+    def _kind_of_id(self) -> str:
+        rest = self.path.removeprefix(CORPUS)
+        found = (kind for begin, kind in CORPUS_IDS.items() if rest.startswith(begin))
+        return next(found, "an id of what is not in CORPUS_IDS")
 
     @property
     def changes(self) -> bool:
@@ -107,7 +153,15 @@ class Operation:
 
     @property
     def speaks_apps(self) -> bool:
-        return re.match(r"/(api/)?v[12]/", self.path) is not None
+        return not self.speaks_corpora and re.match(r"/(api/)?v[12]/", self.path) is not None
+
+    @property
+    def speaks_corpora(self) -> bool:
+        return self.path.startswith(CORPUS) and not self.path.startswith(_PIPELINES_AMONG_THEM)
+
+    @property
+    def is_of_corpora(self) -> bool:
+        return self.speaks_corpora or self.path.startswith(CORPUS_NATIVE)
 
     @property
     def speaks_records(self) -> bool:

@@ -77,7 +77,11 @@ def test_every_operation_but_the_open_ones_asks_for_a_key(
             if operation.method == "HEAD":
                 continue
             told = answer.json()
-            if operation.speaks_apps:
+            if operation.speaks_corpora:
+                assert answer.headers["content-type"] == "application/json", operation
+                assert (told["type"], len(told["errors"])) == ("client_error", 1), operation
+                assert told["detail"] == told["errors"][0]["detail"], operation
+            elif operation.speaks_apps:
                 assert answer.headers["content-type"] == "application/json", operation
                 assert told["message"], operation
             else:
