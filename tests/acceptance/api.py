@@ -235,15 +235,18 @@ class Holder(Patient):
         buckets: Sequence[str] = (),
         services: Sequence[dict[str, Any]] = (),
         workbooks: bool = False,
+        elements_workers: Sequence[dict[str, Any]] = (),
         name: str = "holder",
         key: str | None = None,
     ) -> None:
         super().__init__(server.url, key or server.worker_key)
         self.name = name
-        self.apps = apps if apps or buckets or services or workbooks else ("Echo",)
+        others = buckets or services or workbooks or elements_workers
+        self.apps = apps if apps or others else ("Echo",)
         self.buckets = buckets
         self.services = services
         self.workbooks = workbooks
+        self.elements_workers = elements_workers
         self.worker_id = ""
         self.queues: list[int] = []
         self.lease_s = 0.0
@@ -267,6 +270,7 @@ class Holder(Patient):
                 "buckets": [{"name": bucket} for bucket in self.buckets],
                 "services": list(self.services),
                 "workbooks": self.workbooks,
+                "workers": list(self.elements_workers),
                 "incarnation": self._incarnation,
             },
         )

@@ -17,6 +17,7 @@ from longshore.storage import open_database
 from tests.acceptance.api import OWNER, Holder, User
 from tests.acceptance.conftest import Harbour
 from tests.acceptance.harness import Server
+from tests.acceptance.tenancy_corpus import Corpora, fill_corpora, look_at_corpora
 from tests.acceptance.tenancy_records import Records, fill_records, look_at_records
 
 OWNERS = "local"
@@ -41,6 +42,7 @@ class World:
     open_run: str
     bucket_held: dict[str, Any]
     records: Records
+    corpora: Corpora
     seen: dict[str, Any] = field(default_factory=dict)
 
     def look(self) -> dict[str, Any]:
@@ -71,7 +73,8 @@ class World:
             # Jobs of the server itself come and go.
             if queue["surface"] != "system"
         ]
-        return found | self._look_at_buckets() | look_at_records(self.owner, self.records, self.ids)
+        found |= look_at_records(self.owner, self.records, self.ids)
+        return found | self._look_at_buckets() | look_at_corpora(self.owner, self.ids)
 
     def _look_at_buckets(self) -> dict[str, Any]:
         paths = [
@@ -116,7 +119,10 @@ def build(harbour: Harbour) -> World:
     owner.job_done(ids["job"])
     bucket_held = _fill_buckets(harbour, server, owner, ids)
     records = fill_records(harbour, server, owner, ids, CANARY)
-    made = World(server, owner, stranger, holder, held, ids, open_run, bucket_held, records)
+    corpora = fill_corpora(harbour, server, owner, ids, CANARY)
+    made = World(
+        server, owner, stranger, holder, held, ids, open_run, bucket_held, records, corpora
+    )
     made.seen = made.look()
     return made
 

@@ -21,7 +21,14 @@ from tests.acceptance import raw
 from tests.acceptance.api import User
 from tests.acceptance.conftest import Harbour
 from tests.acceptance.harness import Server
-from tests.acceptance.operations import OPEN, OPEN_POSTS, TOKEN, guarded, operations
+from tests.acceptance.operations import (
+    OPEN,
+    OPEN_POSTS,
+    TOKEN,
+    Operation,
+    guarded,
+    operations,
+)
 from tests.acceptance.tenancy import CANARY, OWNERS, STRANGERS, build
 from tests.acceptance.tenancy_records import ROOT, outcome_of
 
@@ -185,10 +192,22 @@ def test_a_viewer_can_change_nothing(harbour: Harbour) -> None:
                 asked += 1
             elif operation.speaks_records:
                 assert answer.status_code == 200, f"{operation} -> {answer.text}"
+            elif operation.is_of_corpora:
+                # So it is known as well that the ids are those that the paths are made for.
+                assert answer.status_code == _read_by_a_viewer(operation), f"{operation} {answer}"
     assert asked > 40
     (stored,) = world.owner.post("/buckets/view", {"query": {"id": world.ids["bucket_work"]}})
     assert stored["status"] == "queued"
     assert world.look() == world.seen
+
+
+def _read_by_a_viewer(operation: Operation) -> int:
+    """Return the status with which something of corpora is read."""
+    if "/secret" in operation.path:
+        return 403
+    if operation.path.endswith("/activities/") and not operation.parameters:
+        return 400
+    return 302 if operation.path.endswith("/export/{id}/") else 200
 
 
 def test_a_viewer_who_reads_a_status_does_not_count_records_as_told(harbour: Harbour) -> None:
