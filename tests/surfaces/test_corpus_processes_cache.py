@@ -79,3 +79,41 @@ async def test_a_cache_that_could_not_be_written_is_tried_again(
 async def test_a_cache_does_not_go_with_a_queue(processes: Processes) -> None:
     answer = await processes.create(expect=400, use_cache=True, queue=True)
     assert answer["errors"][0]["attr"] == ["use_cache"]
+
+
+async def test_a_cache_has_the_elements_and_nothing_that_was_found_on_them(
+    processes: Processes, tmp_path: Path
+) -> None:
+    pages = processes.pages("p1", "p2", "p3")
+    processes.corpora.elements(processes.corpus, ["below"], parent=pages[0], kind="folder")
+    text = {"text": "found before", "confidence": 1.0}
+    await processes.call("POST", f"/element/{pages[0]}/transcription/", body=text, expect=201)
+    await processes.start(use_cache=True)
+    await _run_job(processes, outcome=works.Outcome.SUCCESS)
+    payload = (await processes.claim())[0]["payload"]
+    initial = await _initial(processes, payload, "db.sqlite", tmp_path)
+    assert initial == [each.replace("-", "") for each in pages]
+    with closing(sqlite3.connect(tmp_path / "db.sqlite")) as database:
+        assert database.execute("SELECT count(*) FROM elements").fetchone() == (3,)
+        assert database.execute("SELECT count(*) FROM transcriptions").fetchone() == (0,)
+
+
+async def test_stopping_a_process_cancels_its_cache(processes: Processes) -> None:
+    processes.pages("p1")
+    made = await processes.start(use_cache=True)
+    await processes.call("POST", f"/process/{made['id']}/stop/")
+    stopped = await processes.process(made)
+    assert stopped["state"] == "stopped"
+    assert [each["state"] for each in stopped["tasks"]] == ["cancelled", "cancelled"]
+    assert claim_jobs(processes.corpora) == []
+
+
+async def test_a_process_whose_cache_failed_is_deleted_with_it(processes: Processes) -> None:
+    processes.pages("p1", "p2", "p3")
+    made = await processes.start(use_cache=True)
+    await _run_job(processes, outcome=works.Outcome.REJECTED)
+    failed = await processes.process(made)
+    assert [each["state"] for each in failed["tasks"]] == ["failed", "cancelled"]
+    assert failed["progress"]["total"] == 3
+    await processes.call("DELETE", f"/process/{made['id']}/", expect=204)
+    await processes.call("GET", f"/task/{failed['tasks'][0]['id']}/", expect=404)

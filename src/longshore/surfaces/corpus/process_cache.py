@@ -13,6 +13,7 @@ import sqlite3
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from longshore.edge import files
 from longshore.edge.files import StoredFile
 from longshore.edge.jobs import JobContext, system_queue
 from longshore.engine.works import NewWork
-from longshore.errors import NotFound, Reject
+from longshore.errors import DiskFull, NotFound, Reject, Unavailable
 from longshore.surfaces.corpus import artifacts, gathering, processes
 from longshore.surfaces.corpus.cache_database import CacheDatabase
 from longshore.surfaces.corpus.exports import file_pieces
@@ -52,7 +53,21 @@ def work_of(
 
 
 async def init(context: JobContext, payload: dict[str, Any]) -> dict[str, int]:
-    """Write the databases of a process; run again it writes them anew."""
+    """Write the databases of a process; run again it writes them anew.
+
+    Raises:
+        DiskFull, Unavailable: as they came; the job is tried again.
+        Reject: anything else, after which the tasks that wait for the databases are cancelled.
+    """
+    try:
+        return await _init(context, payload)
+    except (DiskFull, Unavailable, Reject):
+        raise
+    except Exception as error:
+        raise Reject(f"The cache of the process cannot be written ({error}).") from error
+
+
+async def _init(context: JobContext, payload: dict[str, Any]) -> dict[str, int]:
     task_id = str(payload["task_id"])
     try:
         process = await context.database.read(
@@ -79,7 +94,9 @@ async def _write(context: JobContext, path: Path, element_ids: Sequence[str], si
     made = await asyncio.to_thread(CacheDatabase, path, site)
     with closing(made):
         async for piece in gathering.of_elements(context.database, element_ids):
-            await asyncio.to_thread(made.add, piece)
+            # Workers take what the cache has for all there is, and hand it on as their own.
+            bare = replace(piece, transcriptions=(), classifications=(), spans=())
+            await asyncio.to_thread(made.add, bare)
         await asyncio.to_thread(made.finish)
     await asyncio.to_thread(_mark, path)
 
