@@ -93,7 +93,7 @@ class Archivist(Patient):
 
     def finish(self, process_id: str, within_s: float = FINISH_S) -> dict[str, Any]:
         """Wait until a process is over, and return it."""
-        over = ("completed", "failed", "error", "stopped")
+        over = ("completed", "failed", "error", "stopped", "cancelled")
         return eventually(
             lambda: made if (made := self.process(process_id))["state"] in over else {},
             within_s,
