@@ -14,8 +14,10 @@ from longshore.surfaces.corpus.process_jobs import HANDLERS
 from tests.surfaces.corpus_tasks_rig import claim_jobs
 from tests.surfaces.processes_rig import Processes
 
+_REASON = b'{"type": "Reject", "message": "It is too large.", "traceback": ""}'
 
-async def _run_job(processes: Processes, *, outcome: works.Outcome) -> None:
+
+async def _run_job(processes: Processes, *, outcome: works.Outcome, reported: bool = True) -> None:
     """Run the one job that waits, or let it end in another way."""
     (lease,) = claim_jobs(processes.corpora)
     context = processes.corpora.served.context
@@ -32,7 +34,10 @@ async def _run_job(processes: Processes, *, outcome: works.Outcome) -> None:
         payload = json.loads(lease.payload)
         counts = await HANDLERS[payload["job"]](job, payload)
         assert counts["elements"] == 3
-    ending = works.Ending(lease.id, lease.attempt, outcome)
+    if not reported:
+        return
+    error = None if outcome is works.Outcome.SUCCESS else _REASON
+    ending = works.Ending(lease.id, lease.attempt, outcome, error=error)
     assert not await processes.database.write(works.finish, [ending], holder="server")
 
 
@@ -76,6 +81,25 @@ async def test_a_cache_that_could_not_be_written_is_tried_again(
     assert await _initial(processes, payload, "db.sqlite", tmp_path) == pages
 
 
+async def test_a_cache_is_written_anew_after_a_server_that_was_lost(
+    processes: Processes, tmp_path: Path
+) -> None:
+    pages = [each.replace("-", "") for each in processes.pages("p1", "p2", "p3")]
+    made = await processes.start(use_cache=True)
+    # The first attempt has left its file, and its server dies before it says so.
+    await _run_job(processes, outcome=works.Outcome.SUCCESS, reported=False)
+    processes.corpora.clock.advance(seconds=7200)
+    processes.tidy()
+    processes.corpora.clock.advance(seconds=7200)
+    processes.tidy()
+    assert await processes.claim() == []
+    await _run_job(processes, outcome=works.Outcome.SUCCESS)
+    payload = (await processes.claim())[0]["payload"]
+    assert await _initial(processes, payload, "db.sqlite", tmp_path) == pages
+    task = (await processes.process(made))["tasks"][0]
+    assert (task["state"], task["attempt"], task["error"]) == ("completed", 2, None)
+
+
 async def test_a_cache_does_not_go_with_a_queue(processes: Processes) -> None:
     answer = await processes.create(expect=400, use_cache=True, queue=True)
     assert answer["errors"][0]["attr"] == ["use_cache"]
@@ -114,6 +138,9 @@ async def test_a_process_whose_cache_failed_is_deleted_with_it(processes: Proces
     await _run_job(processes, outcome=works.Outcome.REJECTED)
     failed = await processes.process(made)
     assert [each["state"] for each in failed["tasks"]] == ["failed", "cancelled"]
+    assert failed["tasks"][0]["error"]["message"] == "It is too large."
+    shown = await processes.call("GET", f"/task/{failed['tasks'][0]['id']}/")
+    assert shown["error"] == failed["tasks"][0]["error"]
     assert failed["progress"]["total"] == 3
     await processes.call("DELETE", f"/process/{made['id']}/", expect=204)
     await processes.call("GET", f"/task/{failed['tasks'][0]['id']}/", expect=404)

@@ -41,6 +41,7 @@ def show(connection: Connection, organisation_id: str, process_id: str) -> dict[
     rows = _tasks(connection, process.id)
     total = elements_of(connection, process.id)
     counts = {run.id: counted(connection, process, run, total) for run in runs}
+    errors = tasks.errors(connection, [row.work_id for row in rows])
     state = _state(process, [states.task(row) for row in rows], list(counts.values()))
     return {
         **processes.outline(process),
@@ -51,7 +52,7 @@ def show(connection: Connection, organisation_id: str, process_id: str) -> dict[
             {**worker_runs.told(connection, run), "activities": _told(counts[run.id])}
             for run in runs
         ],
-        "tasks": [tasks.told(row, row) for row in rows],
+        "tasks": [tasks.told(row, row, errors) for row in rows],
         "progress": _progress(connection, process, runs, counts, state),
         "stopped": iso(process.stopped_us),
     }

@@ -6,7 +6,7 @@ token ends, and the elements that it still held are queued again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -179,15 +179,27 @@ def show(connection: Connection, organisation_id: str, task_id: str) -> dict[str
     """
     row = artifacts.task_of(connection, organisation_id, task_id)
     work = works.get_many(connection, [row.work_id]).get(row.work_id) if row.work_id else None
-    return told(row, work)
+    return told(row, work, errors(connection, [row.work_id] if row.work_id else []))
 
 
-def told(row: Row[Any], work: Any) -> dict[str, Any]:
-    """Return what is told of a task by its row and its work."""
+def errors(connection: Connection, work_ids: Sequence[str]) -> dict[str, Any]:
+    """Return with what the last failures of tasks came, by the works of those that have one."""
+    return {
+        work_id: msgspec.json.decode(output.error)
+        for work_id, output in works.outputs(connection, work_ids).items()
+        if output.error is not None
+    }
+
+
+def told(row: Row[Any], work: Any, errors: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is told of a task by its row, its work, and the errors of works."""
+    state = states.task(work) if work is not None else states.Task.COMPLETED
+    failed = state in (states.Task.FAILED, states.Task.ERROR)
     return {
         "id": row.id,
         "slug": row.slug,
-        "state": (states.task(work) if work is not None else states.Task.COMPLETED).value,
+        "state": state.value,
+        "error": errors.get(row.work_id) if failed else None,
         "parents": msgspec.json.decode(row.parents),
         "chunk": row.chunk,
         "process": row.process_id,
