@@ -28,15 +28,16 @@ def test_the_line_reader_reads_the_lines_of_pages_and_classifies_them(harbour: H
     server.start()
     tool = Tool(harbour.directory, harbour.mark, server)
     harbour.commands.append(tool)
-    tool.run("corpus", "create", "Receipts")
-    tool.run("corpus", "import", "Receipts", str(scans), "--lines", str(DATA / "lines"))
+    tool.run("corpus", "import", "Receipts", str(scans), "--create", "--lines", str(DATA / "lines"))
     user = Archivist(server)
     harbour.clients.append(user)
     harbour.worker(server, apps=EXAMPLE, slots=2).start()
     user.wait_for("line-reader")
 
+    tool.run("process", "create", "Receipts", "--worker", "line-reader", "--type", "page",
+             "--chunks", "2", "--follow", within_s=READ_S)  # fmt: skip
     corpus_id = user.get(f"{API}/corpus/")[0]["id"]
-    process = user.finish(user.start(corpus_id, "line-reader", chunks=2), READ_S)
+    process = user.process(user.get(f"{API}/process/")["results"][0]["id"])
     assert process["state"] == "completed", process["tasks"]
     run_id = process["workers"][0]["id"]
 
