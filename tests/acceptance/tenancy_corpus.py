@@ -106,14 +106,15 @@ def fill_corpora(
         server, elements_workers=[{**OFFER, "slug": f"{secret}-reader"}], name=f"{secret}-tasks"
     )
     held = _process(owner, holder, ids, secret)
-    _artifacts(server, held, ids, addresses)
+    _artifacts(program(harbour, server, held["payload"]["token"]), ids, addresses)
     _export(owner, ids, addresses)
     return Corpora(holder, held, addresses)
 
 
-def program(server: Server, token: str) -> Patient:
-    """Return the client of a program that runs as a task; its user closes it."""
+def program(harbour: Harbour, server: Server, token: str) -> Patient:
+    """Return the client of a program that runs as a task."""
     made = Patient(server.url, None)
+    harbour.clients.append(made)
     made.http.headers["Authorization"] = f"Ponos {token}"
     return made
 
@@ -274,11 +275,9 @@ def _process(owner: User, holder: Holder, ids: dict[str, str], secret: str) -> d
     return held
 
 
-def _artifacts(
-    server: Server, held: dict[str, Any], ids: dict[str, str], addresses: dict[str, str]
-) -> None:
+def _artifacts(task: Patient, ids: dict[str, str], addresses: dict[str, str]) -> None:
     """Let the task's program begin its element, leave a file, and be about to leave another."""
-    task, secret = program(server, held["payload"]["token"]), ids["secret"]
+    secret = ids["secret"]
     said = {"element_id": ids["element"], "state": "started"}
     task.ask("PUT", f"{API}/workers/versions/{ids['worker_run']}/activity/", json=said)
     ids["artifact"] = f"out/{secret}.txt"
@@ -290,7 +289,6 @@ def _artifacts(
             _send(task, address, secret.encode(), "text/plain")
         else:
             addresses["upload"] = _path_of(address)
-    task.close()
 
 
 def _export(owner: User, ids: dict[str, str], addresses: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from longshore.access.answers import Answer
 from longshore.edge.authentication import check_context, token_of
 from longshore.edge.context import Context
 from longshore.edge.responses import encode, json_response
-from longshore.errors import InvalidRequest, TooLarge
+from longshore.errors import InvalidRequest, PermissionDenied, TooLarge
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -160,10 +160,11 @@ class Call:
         return hashlib.sha256(b"\n".join(parts)).hexdigest()
 
 
-def allow(*permissions: Permission) -> Callable[[Request], Awaitable[Call]]:
+def allow(*permissions: Permission, programs: bool = False) -> Callable[[Request], Awaitable[Call]]:
     """Return the dependency that lets a request pass whose key's role includes a permission.
 
-    Of several permissions one is enough.
+    Of several permissions one is enough. Programs that have the token of their attempt pass only
+    with `programs`: as workers they could claim the works of others, and so get their tokens.
 
     Raises (at request time):
         Unauthenticated: no key, a wrong one, or a wrong IB-Context.
@@ -177,6 +178,10 @@ def allow(*permissions: Permission) -> Callable[[Request], Awaitable[Call]]:
         # For the access log, which is written when the answer is out.
         request.scope["longshore.key_id"] = principal.key_id
         principal.require(*permissions)
+        if principal.work is not None and not programs:
+            raise PermissionDenied(
+                "The token of a task is for the corpora that the task works on. Use an API key here."
+            )
         request_id = request.scope.get(REQUEST_ID) or ids.new(ids.REQUEST)
         return Call(principal, context, request, request_id)
 
