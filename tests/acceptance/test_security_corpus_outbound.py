@@ -27,7 +27,7 @@ INSIDE = [
     "http://example.com@127.0.0.1/iiif/a",
     "http://127.0.0.1#example.com/iiif/a",
     "http://127.0.0.1\\@example.com/iiif/a",
-    "file:///etc/passwd",
+    "file:/etc/passwd",
     "gopher://127.0.0.1/iiif/a",
     "//127.0.0.1/iiif/a",
     "http:127.0.0.1/iiif/a",

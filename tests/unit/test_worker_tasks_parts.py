@@ -26,11 +26,18 @@ PYTHON = sys.executable
 
 @pytest.fixture(autouse=True)
 def registry(tmp_path: Path) -> Iterator[None]:
-    """Undo what a test registers and loads."""
+    """Begin with nothing registered, and undo what a test registers and loads."""
     path, arguments = list(sys.path), list(sys.argv)
+    kinds: tuple[Any, ...] = (
+        REGISTRY.apps, REGISTRY.functions, REGISTRY.services, REGISTRY.workers, REGISTRY.setups,
+    )  # fmt: skip
+    before = [kind.copy() for kind in kinds]
+    for kind in kinds:
+        kind.clear()
     yield
-    REGISTRY.workers.clear()
-    REGISTRY.setups.clear()
+    for kind, content in zip(kinds, before, strict=True):
+        kind.clear()
+        (kind.extend if isinstance(kind, list) else kind.update)(content)
     sys.path[:], sys.argv[:] = path, arguments
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
