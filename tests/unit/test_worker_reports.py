@@ -28,7 +28,7 @@ class Server:
 
 
 @asynccontextmanager
-async def reporting(server: Server, *, linger_s: float) -> AsyncIterator[Reporter]:
+async def reporting(server: Server, *, more_to_come: bool) -> AsyncIterator[Reporter]:
     async def unknown(_worker_id: str) -> None:
         raise AssertionError("the server knows the worker")
 
@@ -38,7 +38,7 @@ async def reporting(server: Server, *, linger_s: float) -> AsyncIterator[Reporte
         worker_id=lambda: "wr_test",
         on_answered=lambda _: None,
         on_unknown=unknown,
-        linger_s=lambda: linger_s,
+        more_to_come=lambda: more_to_come,
         log=structlog.get_logger(),
     )
     running = asyncio.create_task(reporter.run())
@@ -61,13 +61,13 @@ async def add_in_turns(reporter: Reporter, count: int) -> None:
 
 async def test_a_report_goes_at_once_where_no_other_work_waits() -> None:
     server = Server()
-    async with reporting(server, linger_s=0.0) as reporter:
+    async with reporting(server, more_to_come=False) as reporter:
         await add_in_turns(reporter, 3)
     assert server.batches == [1, 1, 1]
 
 
 async def test_reports_wait_for_company_while_works_wait_for_a_slot() -> None:
     server = Server()
-    async with reporting(server, linger_s=0.02) as reporter:
+    async with reporting(server, more_to_come=True) as reporter:
         await add_in_turns(reporter, 3)
     assert server.batches == [3]

@@ -24,6 +24,9 @@ from longshore.worker.transport import Transport
 
 _TIMEOUT_S = 60.0
 _LOGS_FIRST_S = 2.0
+# While more works wait here for a slot, a report waits so long for company: each request costs the
+# server a transaction.
+_LINGER_S = 0.02
 # What a report takes beside its result and its error.
 _ENVELOPE_BYTES = 1_000
 
@@ -39,7 +42,7 @@ class Reporter:
         worker_id: Callable[[], str],
         on_answered: Callable[[list[Held]], None],
         on_unknown: Callable[[str], Awaitable[None]],
-        linger_s: Callable[[], float],
+        more_to_come: Callable[[], bool],
         log: Any,
     ) -> None:
         """Report through `transport` as the worker that `worker_id` returns.
@@ -50,8 +53,7 @@ class Reporter:
             worker_id: returns the present id.
             on_answered: called with the leases whose reports need no more renewals.
             on_unknown: awaited when the server does not know the worker's id.
-            linger_s: says how long a report waits for company: each request costs the server a
-                transaction. 0 when nothing more waits in this worker.
+            more_to_come: says whether works wait in this worker, so that reports come by the dozen.
             log: takes notice of refused reports.
         """
         self._transport = transport
@@ -59,7 +61,7 @@ class Reporter:
         self._worker_id = worker_id
         self._on_answered = on_answered
         self._on_unknown = on_unknown
-        self._linger_s = linger_s
+        self._more_to_come = more_to_come
         self._log = log
         self._waiting: deque[Report] = deque()
         self._then: dict[tuple[str, int], Callable[[], None]] = {}
@@ -81,8 +83,8 @@ class Reporter:
             await self._some.wait()
             self._some.clear()
             while self._waiting:
-                if (linger_s := self._linger_s()) > 0:
-                    await asyncio.sleep(linger_s)
+                if self._more_to_come():
+                    await asyncio.sleep(_LINGER_S)
                 await self._logs.flush(_LOGS_FIRST_S)
                 batch = self._next_batch()
                 await self._deliver(batch)

@@ -178,7 +178,7 @@ class Worker:
             worker_id=lambda: self._membership.worker_id,
             on_answered=self._leases.release,
             on_unknown=self._membership.rejoin,
-            linger_s=lambda: self._pace.linger_s() if self._claims.some_ahead else 0.0,
+            more_to_come=lambda: self._claims.some_ahead,
             log=self._log,
         )
 
