@@ -158,7 +158,8 @@ def test_a_time_limit_kills_the_process_and_its_children(server: WorkerServer) -
         ("Segfault", ["killed by signal 11 (SIGSEGV)", "about to read address zero"]),
         ("Exit", ["exited with code 3", "leaving"]),
         ("Kill Myself", ["killed by signal 9 (SIGKILL)", "peak resident memory", "limit 512 MiB"]),
-        ("Close Everything", ["killed by signal 9 (SIGKILL)"]),
+        # Either the worker sees the closed pipe first and kills the process, or it ends by itself.
+        ("Close Everything", ["The process ", "memory limit"]),
     ],
 )
 def test_a_process_that_dies_is_a_failure_with_its_end(
