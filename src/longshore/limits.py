@@ -383,3 +383,27 @@ ACTIVITIES_PER_CALL: Final = 500
 
 ACTIVITY_ATTEMPTS: Final = 10
 """How often an element may be lost with the program that holds it."""
+
+WORKFLOW_BYTES: Final = 1 * MIB
+"""Longest file of a workflow."""
+
+WORKFLOW_STEPS: Final = 1_000
+"""Most steps of a run, instances of matrices included."""
+
+STEP_PAYLOAD_BYTES: Final = 1 * MIB
+"""Longest payload of an event or a step, as JSON."""
+
+STEP_PAYLOAD_VALUES: Final = 200
+"""So many values of a step's payload are there to be searched by."""
+
+STEP_LOSSES: Final = 10
+"""How often a step may be lost with the worker that runs it, besides its own retries."""
+
+ACCESS_CODE_S: Final = 60.0
+"""How long a step has for its Init, in seconds, unless LONGSHORE_ACCESS_CODE_S says otherwise."""
+
+KEYSTORE_KEYS_PER_READ: Final = 100
+"""Most entries of the keystore that one call reads."""
+
+BACKFILL_RUNS: Final = 1_000
+"""Most runs that one backfill starts."""

@@ -136,7 +136,10 @@ def _spawn(argument: str) -> None:
     """Start a grandchild that never ends, then wait for the marker."""
     marker, _, log = argument.partition(" ")
     grandchild = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
-    Path(log or f"{marker}.pid").write_text(str(grandchild.pid), encoding="utf-8")
+    # Whoever waits for the file reads it at once: it must not be seen while it is empty.
+    written = Path(f"{marker}.new")
+    written.write_text(str(grandchild.pid), encoding="utf-8")
+    written.replace(log or f"{marker}.pid")
     _until(marker)
 
 

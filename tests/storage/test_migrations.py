@@ -17,6 +17,7 @@ import longshore.access.tables
 import longshore.surfaces.apps.tables
 import longshore.surfaces.buckets.tables
 import longshore.surfaces.corpus.tables
+import longshore.surfaces.scripts.tables
 import longshore.surfaces.pipelines.tables  # noqa: F401 - so that the metadata knows all tables
 from longshore.engine import tables
 from longshore.errors import ConfigurationError

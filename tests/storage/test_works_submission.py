@@ -127,8 +127,8 @@ def test_a_group_is_listed_in_the_order_of_submission(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("settings", "error", "told"),
     [
-        ({"priority": 1_000_001}, InvalidRequest, "Priority 1000001"),
-        ({"priority": -1_000_001}, InvalidRequest, "Priority -1000001"),
+        ({"priority": 1_000_000_001}, InvalidRequest, "Priority 1000000001"),
+        ({"priority": -1_000_000_001}, InvalidRequest, "Priority -1000000001"),
         ({"attempts_max": 0}, InvalidRequest, "attempts_max is 0"),
         ({"attempts_max": ATTEMPTS + 1}, InvalidRequest, f"1 to {ATTEMPTS}"),
         ({"timeout_s": 0.0}, InvalidRequest, "timeout_s"),

@@ -69,7 +69,7 @@ def _run(connection: Connection, organisation_id: str, corpus_id: str) -> Task:
         ids.uuid(),
         work.id,
         ids.uuid(),
-        tokens.create(connection, organisation_id, work.id, lease.attempt),
+        tokens.create(connection, organisation_id, work.id, lease.attempt, surface="corpus"),
     )
     process_id = ids.uuid()
     connection.execute(

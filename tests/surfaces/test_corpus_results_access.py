@@ -176,7 +176,7 @@ def task_token(results: Results) -> tuple[str, str, str]:
         )
         works.submit(connection, [works.NewWork(queue, b"{}")], actor="test")
         [lease] = works.claim(connection, [queue], limit=1, holder="worker", lease_s=60)
-        token = tokens.create(connection, organisation, lease.id, lease.attempt)
+        token = tokens.create(connection, organisation, lease.id, lease.attempt, surface="corpus")
         return token, lease.id
 
     token, work_id = results.corpora.database.write_blocking(start)

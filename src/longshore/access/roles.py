@@ -18,6 +18,8 @@ class Permission(StrEnum):
     """Change what runs: deployments, apps, schedules."""
     WORK = "work"
     """Claim works and report on them."""
+    SIGNAL = "signal"
+    """Send events and set flags, and nothing else."""
     ADMIN = "admin"
     """Keys, the audit log and the state of the server."""
 
@@ -27,6 +29,7 @@ class Role(StrEnum):
     OPERATOR = "operator"
     DEVELOPER = "developer"
     WORKER = "worker"
+    INGRESS = "ingress"
     ADMIN = "admin"
 
 
@@ -35,6 +38,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     Role.OPERATOR: frozenset({Permission.READ, Permission.OPERATE}),
     Role.DEVELOPER: frozenset({Permission.READ, Permission.OPERATE, Permission.DEVELOP}),
     Role.WORKER: frozenset({Permission.READ, Permission.WORK}),
+    Role.INGRESS: frozenset({Permission.SIGNAL}),
     Role.ADMIN: frozenset(Permission),
 }
 
@@ -44,7 +48,8 @@ class Principal:
     """The key that a request carries, and where it belongs.
 
     A key without a workspace reaches all workspaces of its organisation. `work` is set for the
-    token of an attempt: the id of the work, and which attempt of it.
+    token of an attempt: the id of the work, and which attempt of it; `surface` is then the one
+    whose routes it opens.
     """
 
     key_id: str
@@ -55,6 +60,7 @@ class Principal:
     workspace_name: str | None
     role: Role
     work: tuple[str, int] | None = None
+    surface: str | None = None
 
     def allows(self, permission: Permission) -> bool:
         """Return whether the key's role includes `permission`."""

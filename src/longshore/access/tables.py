@@ -107,6 +107,8 @@ work_tokens = Table(
     Column("organisation_id", Text, ForeignKey("organisations.id"), nullable=False),
     Column("work_id", Text, nullable=False),
     Column("attempt", Integer, nullable=False),
+    # The surface whose routes it opens; no others.
+    Column("surface", Text, nullable=False, server_default="corpus"),
     Column("digest", Text, nullable=False),
     Column("created_us", BigInteger, nullable=False),
     Index("ix_work_tokens_work_id", "work_id"),

@@ -30,8 +30,13 @@ _KIND: Final = "lt"
 _DUMMY_DIGEST: Final = "0" * 64
 
 
-def create(connection: Connection, organisation_id: str, work_id: str, attempt: int) -> str:
-    """Make the token of an attempt and return it; those of earlier attempts are forgotten."""
+def create(
+    connection: Connection, organisation_id: str, work_id: str, attempt: int, *, surface: str
+) -> str:
+    """Make the token of an attempt, which opens the routes of `surface` only, and return it.
+
+    Those of earlier attempts are forgotten.
+    """
     forget(connection, [work_id])
     token_id, secret = ids.new(_KIND), ids.secret()
     connection.execute(
@@ -40,6 +45,7 @@ def create(connection: Connection, organisation_id: str, work_id: str, attempt: 
             organisation_id=organisation_id,
             work_id=work_id,
             attempt=attempt,
+            surface=surface,
             digest=_digest(secret),
             created_us=now_us(connection),
         )
@@ -89,6 +95,7 @@ def identify(connection: Connection, token: str) -> Principal:
         workspace_name=None,
         role=Role.WORKER,
         work=(row.work_id, row.attempt),
+        surface=row.surface,
     )
 
 

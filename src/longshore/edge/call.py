@@ -160,11 +160,14 @@ class Call:
         return hashlib.sha256(b"\n".join(parts)).hexdigest()
 
 
-def allow(*permissions: Permission, programs: bool = False) -> Callable[[Request], Awaitable[Call]]:
+def allow(
+    *permissions: Permission, programs: str | None = None
+) -> Callable[[Request], Awaitable[Call]]:
     """Return the dependency that lets a request pass whose key's role includes a permission.
 
     Of several permissions one is enough. Programs that have the token of their attempt pass only
-    with `programs`: as workers they could claim the works of others, and so get their tokens.
+    where `programs` names the surface that the token is for: as workers they could claim the
+    works of others, and so get their tokens.
 
     Raises (at request time):
         Unauthenticated: no key, a wrong one, or a wrong IB-Context.
@@ -178,9 +181,10 @@ def allow(*permissions: Permission, programs: bool = False) -> Callable[[Request
         # For the access log, which is written when the answer is out.
         request.scope["longshore.key_id"] = principal.key_id
         principal.require(*permissions)
-        if principal.work is not None and not programs:
+        if principal.work is not None and principal.surface != programs:
             raise PermissionDenied(
-                "The token of a task is for the corpora that the task works on. Use an API key here."
+                "The token of an attempt is for what that attempt works on, and opens nothing "
+                "else. Use an API key here."
             )
         request_id = request.scope.get(REQUEST_ID) or ids.new(ids.REQUEST)
         return Call(principal, context, request, request_id)

@@ -24,7 +24,7 @@ WORK_COLUMNS: Final = (
     "concurrency_key", "unique_key",
 )  # fmt: skip
 """What differs between works that are submitted together."""
-PRIORITY_MAX: Final = 1_000_000
+PRIORITY_MAX: Final = 1_000_000_000
 
 
 class NewWork(Struct, frozen=True):

@@ -29,8 +29,11 @@ from longshore.surfaces.pipelines.routes import native as services
 from longshore.surfaces.pipelines.routes import router as pipelines_router
 from longshore.surfaces.pipelines.routes import workbooks
 from longshore.surfaces.pipelines.routes.open import OPEN_PATHS as PIPELINES_OPEN_PATHS
+from longshore.surfaces.scripts.routes import OPEN_PATHS as SCRIPTS_OPEN_PATHS
+from longshore.surfaces.scripts.routes import native as scripts_native
+from longshore.surfaces.scripts.routes import router as scripts_router
 
-OPEN_PATHS: Final = PIPELINES_OPEN_PATHS | CORPUS_OPEN_PATHS | {
+OPEN_PATHS: Final = PIPELINES_OPEN_PATHS | CORPUS_OPEN_PATHS | SCRIPTS_OPEN_PATHS | {
     "/", "/healthz", "/readyz", "/docs", "/openapi.json", "/buckets/version", "/results/version",
 }  # fmt: skip
 """What answers without a key; a test calls everything else without one."""
@@ -39,7 +42,7 @@ QUICK_PATHS: Final = ("/buckets/work", "/buckets/work/withdraw")
 _DESCRIPTION: Final = (
     "Self-hosted batch work. Paths under /api/v2 (also /v2) speak the apps protocol, paths under "
     "/buckets and /results that of work buckets, those under /{tenant}/api that of record pipelines, "
-    "those under /api/v1 that of corpora, and paths under /longshore/v1 are Longshore's own. Every request carries an API key, as "
+    "those under /api/v1 that of corpora, those under /coreauto/v1 that of script workflows, and paths under /longshore/v1 are Longshore's own. Every request carries an API key, as "
     "the header Authorization: Bearer KEY."
 )
 _root = APIRouter(tags=["server"])
@@ -72,6 +75,8 @@ def create_app(context: Context) -> FastAPI:
     app.include_router(pipelines_router)
     app.include_router(corpus_router)
     app.include_router(corpus_native)
+    app.include_router(scripts_router)
+    app.include_router(scripts_native)
     app.include_router(apps_router, prefix="/api")
     # The same without /api, for clients whose root has none; the reference shows them once.
     app.include_router(apps_router, include_in_schema=False)

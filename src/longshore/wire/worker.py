@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from longshore.wire.buckets import Name
+from longshore.wire.scripts import HostOffer
 from longshore.wire.tasks import WorkerOffer
 
 # A union of Raw and None accepts only null, so that the absent result has to be a Raw as well.
@@ -90,6 +91,8 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     workers: list[WorkerOffer] = []
     workbooks: bool = False
     """Whether it can compute services that are workbooks."""
+    host: HostOffer | None = None
+    """The host whose steps of workflows it runs."""
     incarnation: str
     """Random at each start of the process, so that a restarted worker is a different one."""
 
@@ -99,8 +102,8 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
 
     worker_id: str
     queues: list[int]
-    """Ids of the queues that hold work for the offers: of apps, buckets, services, then worker
-    programs."""
+    """Ids of the queues that hold work for the offers: of apps, buckets, services, worker
+    programs, then the host."""
     lease_s: float
     """Length of a lease; renew at a third of it."""
 

@@ -26,6 +26,7 @@ from longshore.surfaces.apps import catalogue
 from longshore.surfaces.buckets import depositing
 from longshore.surfaces.corpus import worker_offers
 from longshore.surfaces.pipelines import services
+from longshore.surfaces.scripts import hosts
 from longshore.wire import worker as wire
 from longshore.wire.buckets import Pipeline
 
@@ -61,6 +62,11 @@ async def register(request: Request, call: Worker) -> Response:
         if registration.workbooks:
             queue_ids += services.offer_workbooks(connection, organisation_id)
         queue_ids += worker_offers.offer(connection, organisation_id, registration.workers)
+        if registration.host is not None:
+            host = hosts.ensure(
+                connection, organisation_id, registration.host.name, actor=registration.name
+            )
+            queue_ids.append(host.queue_id)
         worker_id = workers.register(
             connection,
             organisation_id=organisation_id,

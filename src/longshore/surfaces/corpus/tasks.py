@@ -256,7 +256,9 @@ def _payload(connection: Connection, lease: Lease, task: Row[Any]) -> TaskPayloa
         worker_run_id=run.id,
         worker=version.slug,
         version=version.version,
-        token=tokens.create(connection, task.organisation_id, lease.id, lease.attempt),
+        token=tokens.create(
+            connection, task.organisation_id, lease.id, lease.attempt, surface=workers.SURFACE
+        ),
         elements=_elements(connection, process, run, task.chunk),
         queued=process.queued,
         chunk=task.chunk,

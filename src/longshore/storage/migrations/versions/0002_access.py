@@ -59,7 +59,7 @@ def upgrade() -> None:
             ["workspace_id"], ["workspaces.id"], name="fk_api_keys_workspace_id"
         ),
         sa.CheckConstraint(
-            "role IN ('viewer', 'operator', 'developer', 'worker', 'admin')",
+            "role IN ('viewer', 'operator', 'developer', 'worker', 'ingress', 'admin')",
             name=op.f("ck_api_keys_role"),
         ),
     )

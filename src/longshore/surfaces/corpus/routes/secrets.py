@@ -22,7 +22,7 @@ from longshore.surfaces.corpus.routes.shared import PREFIX, Developer, answer, o
 router = APIRouter(prefix=f"{PREFIX}/secret", tags=["corpus"])
 native = APIRouter(prefix="/secrets", tags=["corpus"])
 
-Opener = Annotated[Call, Depends(allow(Permission.WORK, Permission.DEVELOP, programs=True))]
+Opener = Annotated[Call, Depends(allow(Permission.WORK, Permission.DEVELOP, programs="corpus"))]
 """Who may read a value: programs of workers, and people who decide what those run."""
 _UNSTORED: Final = {"Cache-Control": "no-store"}
 
