@@ -13,12 +13,6 @@ from sqlalchemy import CheckConstraint, Connection, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.schema import CreateIndex
 
-import longshore.access.tables
-import longshore.surfaces.apps.tables
-import longshore.surfaces.buckets.tables
-import longshore.surfaces.corpus.tables
-import longshore.surfaces.scripts.tables
-import longshore.surfaces.pipelines.tables  # noqa: F401 - so that the metadata knows all tables
 from longshore.engine import tables
 from longshore.errors import ConfigurationError
 from longshore.storage import Database, metadata, migrating, open_database

@@ -100,7 +100,8 @@ class Scripts:
             report["error"] = {"type": "StepFailed", "message": error, "traceback": ""}
         body = {"worker_id": self.workers[host][0], "reports": [report]}
         answer = await self.call("POST", "/longshore/v1/worker/report", body=body)
-        return answer["lost"]
+        lost: list[Any] = answer["lost"]
+        return lost
 
     async def token(self, held: Held) -> dict[str, str]:
         """Swap the code of a claimed step for its token; return the headers that carry it."""
