@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _EXTRAS: Final = {
     "postgres": ("psycopg", "a PostgreSQL database"),
     "ocr": ("rapidocr", "the receipts app"),
+    "corpus": ("zstandard", "images and archives of corpora"),
 }
 
 

@@ -16,6 +16,7 @@ program runs wherever one of those workers does. The names here are loaded when 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -93,6 +94,14 @@ __all__ = [
     "TrainingMixin",
     "Transcription",
 ]
+
+_missing = [name for name in ("PIL", "zstandard") if importlib.util.find_spec(name) is None]
+if _missing:
+    raise ImportError(
+        f"longshore.corpus needs {' and '.join(_missing)}, which are not installed here. Run "
+        "pip install 'longshore[corpus]' and start again.",
+        name=_missing[0],
+    )
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from longshore.corpus.client import ErrorResponse
 from longshore.corpus.document import ClientError
-from longshore.errors import ConfigurationError
 from longshore.settings import task_variable
 
 logger = logging.getLogger("longshore.corpus")
@@ -55,15 +54,9 @@ def parse_yaml(text: Any) -> Any:
 
     Raises:
         ValueError: it is not YAML.
-        ConfigurationError: no library for YAML is installed.
     """
     # Loaded here, since most workers are configured by the API and never need it.
-    try:
-        import yaml  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            "YAML is read by PyYAML, which is not installed here: pip install 'longshore[corpus]'."
-        ) from error
+    import yaml  # noqa: PLC0415
 
     try:
         return yaml.safe_load(text)

@@ -14,9 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-import zstandard
-
-from longshore.errors import CorruptData, TooLarge
+from longshore.errors import ConfigurationError, CorruptData, TooLarge
 from longshore.limits import MODEL_FILES, MODEL_UNPACKED_BYTES, PATH_BYTES, UNPACK_RATIO
 
 _CHUNK_BYTES: Final = 1 << 20
@@ -28,7 +26,6 @@ _MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _BUFFER_BYTES: Final = 64 * tarfile.BLOCKSIZE
 _UNUSABLE: Final = (
     tarfile.TarError,
-    zstandard.ZstdError,
     EOFError,
     # Headers of headers of headers.
     RecursionError,
@@ -68,7 +65,16 @@ def unpack(
             something that is neither a file, a directory nor a link to a file of the archive.
         TooLarge: it has more bytes or entries than the limits, or more than `UNPACK_RATIO` times
             the bytes of the archive.
+        ConfigurationError: the library for such archives is not installed here.
     """
+    try:
+        # Loaded with the first archive only: most workers never unpack one.
+        import zstandard  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "Archives of models are unpacked with zstandard, which is not installed beside this "
+            "worker. Run pip install 'longshore[corpus]' there and start it again."
+        ) from error
     directory.mkdir(exist_ok=True)
     size_bytes = archive.stat().st_size
     limit_bytes = min(limit_bytes, max(size_bytes * UNPACK_RATIO, _RATIO_FREE_BYTES))
@@ -77,7 +83,7 @@ def unpack(
             reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
             stream = _Counted(reader, stop, limit_bytes)
             _Unpacking(stream, directory, limit_files, limit_bytes).run()
-    except _UNUSABLE as error:
+    except (*_UNUSABLE, zstandard.ZstdError) as error:
         raise CorruptData(
             f"The archive cannot be unpacked: {error}. Make it again, as tar compressed with "
             "Zstandard (.tar.zst)."

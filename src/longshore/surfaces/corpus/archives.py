@@ -17,14 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import zstandard
 from sqlalchemy import Connection
 
 from longshore import limits
 from longshore.edge import files
 from longshore.edge.jobs import JobContext
 from longshore.engine import artifacts as blobs
-from longshore.errors import NotFound
+from longshore.errors import ConfigurationError, NotFound
 from longshore.surfaces.corpus import building, datasets, gathering, iiif
 from longshore.surfaces.corpus.cache_database import CacheDatabase
 from longshore.surfaces.corpus.datasets import Dataset
@@ -106,6 +105,14 @@ async def _file(context: JobContext, renderer: Renderer, image: Image, directory
 
 @contextmanager
 def _tar(path: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        # Loaded with the first archive only: a server without corpora does without.
+        import zstandard  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "Archives are made with zstandard, which is not installed beside the server. Run "
+            "pip install 'longshore[corpus]' there and start it again."
+        ) from error
     compressor = zstandard.ZstdCompressor(level=_LEVEL)
     with (
         path.open("wb") as file,

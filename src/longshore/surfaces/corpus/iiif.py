@@ -13,6 +13,16 @@ from typing import Any, Final
 from longshore import limits
 from longshore.errors import InvalidRequest, Unsupported
 
+MEDIA_TYPES: Final = {
+    "jpg": "image/jpeg",
+    "png": "image/png",
+    "tif": "image/tiff",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "bmp": "image/bmp",
+    "jp2": "image/jp2",
+}
+"""By the ending of a file."""
 VERSIONS: Final = ("2", "3")
 FORMATS: Final = ("jpg", "png", "webp")
 QUALITIES: Final = ("default", "color", "gray", "bitonal")

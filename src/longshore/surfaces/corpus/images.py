@@ -11,7 +11,7 @@ import json
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -23,8 +23,10 @@ from longshore.engine import artifacts
 from longshore.errors import NotFound
 from longshore.storage import now_us
 from longshore.surfaces.corpus import scope
-from longshore.surfaces.corpus.pixels import Picture
 from longshore.surfaces.corpus.tables import corpus_elements, corpus_images
+
+if TYPE_CHECKING:
+    from longshore.surfaces.corpus.pixels import Picture
 
 UNUSED_S: Final = 7 * 24 * 3600.0
 """How long an image without elements is kept, in seconds; an import may take days."""

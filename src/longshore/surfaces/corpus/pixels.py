@@ -32,15 +32,6 @@ FORMATS: Final = {
     "JPEG2000": "jp2",
 }
 """What is taken, by the name that Pillow has for it, and the ending of such a file."""
-MEDIA_TYPES: Final = {
-    "jpg": "image/jpeg",
-    "png": "image/png",
-    "tif": "image/tiff",
-    "webp": "image/webp",
-    "gif": "image/gif",
-    "bmp": "image/bmp",
-    "jp2": "image/jp2",
-}
 _PILLOW_NAMES: Final = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 _BITS: Final = {"1": 1, "L": 8, "P": 8, "LA": 16, "PA": 16, "I;16": 16, "RGB": 24, "YCbCr": 24}
 _WIDE: Final = ("I;16", "I;16B", "I;16L", "I;16N", "I")

@@ -7,17 +7,20 @@ of them, so that the server answers everything else meanwhile.
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections import OrderedDict
-from typing import Any
-
-from PIL import Image as Pillow
+from typing import TYPE_CHECKING, Any
 
 from longshore import limits
+from longshore.errors import ConfigurationError
 from longshore.storage.blobs import Blobs
-from longshore.surfaces.corpus import pixels
 from longshore.surfaces.corpus.iiif import Rendering
 from longshore.surfaces.corpus.images import Image
-from longshore.surfaces.corpus.pixels import Picture
+
+if TYPE_CHECKING:
+    from PIL import Image as Pillow
+
+    from longshore.surfaces.corpus.pixels import Picture
 
 
 class Renderer:
@@ -33,7 +36,7 @@ class Renderer:
     async def inspect(self, data: bytes) -> Picture:
         """Do what `pixels.inspect` does."""
         async with self._slots:
-            return await asyncio.to_thread(pixels.inspect, data)
+            return await asyncio.to_thread(_pixels().inspect, data)
 
     async def render(self, blobs: Blobs, image: Image, wanted: Rendering) -> bytes:
         """Return the part of an image that is wanted, as a file.
@@ -46,7 +49,7 @@ class Renderer:
         """
         decoded = await self._image(blobs, image)
         async with self._slots:
-            return await asyncio.to_thread(pixels.render, decoded, wanted)
+            return await asyncio.to_thread(_pixels().render, decoded, wanted)
 
     async def _image(self, blobs: Blobs, image: Image) -> Pillow.Image:
         found = self._decoded.get(image.id)
@@ -72,16 +75,31 @@ class Renderer:
         async with self._slots:
             parts = blobs.get(image.blob_id or "", sha256=image.sha256, size_bytes=image.size_bytes)
             data = b"".join([part async for part in parts])
-            decoded = await asyncio.to_thread(pixels.decode, data)
+            decoded: Pillow.Image = await asyncio.to_thread(_pixels().decode, data)
         self._keep(image.id, decoded)
         return decoded
 
     def _keep(self, image_id: str, decoded: Pillow.Image) -> None:
-        size_bytes = pixels.size_bytes(decoded)
+        size_bytes = _pixels().size_bytes(decoded)
         if size_bytes > limits.IMAGE_CACHE_BYTES:
             return
         self._decoded[image_id] = decoded
         self._decoded_bytes += size_bytes
         while self._decoded_bytes > limits.IMAGE_CACHE_BYTES:
             _, oldest = self._decoded.popitem(last=False)
-            self._decoded_bytes -= pixels.size_bytes(oldest)
+            self._decoded_bytes -= _pixels().size_bytes(oldest)
+
+
+def _pixels() -> Any:
+    """Return the module that decodes images; Pillow is loaded with the first image only.
+
+    Raises:
+        ConfigurationError: it is not installed beside the server.
+    """
+    try:
+        return importlib.import_module("longshore.surfaces.corpus.pixels")
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "Images are decoded by Pillow, which is not installed beside the server. Run "
+            "pip install 'longshore[corpus]' there and start it again."
+        ) from error

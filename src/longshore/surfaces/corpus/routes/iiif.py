@@ -18,7 +18,7 @@ from longshore.edge.context import Context
 from longshore.edge.responses import encode
 from longshore.engine.artifacts import Artifact
 from longshore.errors import NotFound
-from longshore.surfaces.corpus import iiif, images, pixels
+from longshore.surfaces.corpus import iiif, images
 from longshore.surfaces.corpus.images import Image
 from longshore.surfaces.corpus.rendering import Renderer
 from longshore.surfaces.corpus.routes.images import site_of
@@ -83,7 +83,7 @@ async def image_part(
     if _is_held(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     context: Context = request.app.state.context
-    media_type = pixels.MEDIA_TYPES[wanted.format]
+    media_type = iiif.MEDIA_TYPES[wanted.format]
     if wanted.untouched and wanted.format == image.format and image.details.get("plain"):
         # The file itself: nothing is lost by decoding and encoding it once more.
         blob = Artifact(image.blob_id or "", image.size_bytes or 0, image.sha256 or "", media_type)
