@@ -134,7 +134,7 @@ $(BIN)/python:
 
 $(RUNTIME): $(DECLARED) | $(BIN)/python
 	@echo "==> Installing Longshore with OCR (about a minute the first time)"
-	@$(INSTALL) --editable '.[ocr]'
+	@$(INSTALL) --editable '.[ocr,corpus]'
 	@touch $@
 
 $(COMPLETE): $(DECLARED) | $(BIN)/python
