@@ -29,6 +29,7 @@ from longshore.cli import (
     why,
     worker,
     workers,
+    workflow,
 )
 from longshore.cli import map as map_command
 from longshore.cli.console import fail, out
@@ -82,6 +83,7 @@ app.add_typer(process.app, name="process")
 app.add_typer(queues.app, name="queue")
 app.add_typer(keys.app, name="key")
 app.add_typer(secrets.app, name="secret")
+app.add_typer(workflow.app, name="workflow")
 app.add_typer(demo.app, name="demo")
 
 
