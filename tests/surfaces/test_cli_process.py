@@ -147,3 +147,33 @@ def test_what_cannot_be_is_refused_in_one_line(longshore: Command, api: httpx.Cl
     )
     assert code == ExitCode.USAGE
     assert "KEY=VALUE" in err
+
+
+def test_the_error_of_a_task_that_failed_is_shown(longshore: Command, api: httpx.Client) -> None:
+    _archive(api)
+    code, out, _ = longshore("create", "archive", "--worker", "reader", "--type", "leaf", "--json")
+    assert code == ExitCode.OK
+    process = json.loads(out)
+    registration = {
+        "name": "hands",
+        "slots": 1,
+        "incarnation": secrets.token_hex(8),
+        "workers": [{"slug": "reader", "version": "1"}],
+    }
+    worker = api.post("/longshore/v1/worker/register", json=registration).json()
+    wanted = {"worker_id": worker["worker_id"], "queues": worker["queues"], "limit": 1}
+    (work,) = api.post("/longshore/v1/worker/claim", json=wanted).json()["works"]
+    report = {
+        "work_id": work["work_id"],
+        "attempt": work["attempt"],
+        "outcome": "rejected",
+        "result": {"exit_code": 3, "files": []},
+        "error": {"type": "ProgramFailed", "message": "it found no model", "traceback": ""},
+    }
+    api.post(
+        "/longshore/v1/worker/report",
+        json={"worker_id": worker["worker_id"], "reports": [report]},
+    ).raise_for_status()
+    code, out, _ = longshore("show", process["id"])
+    assert code == ExitCode.OK
+    assert "ProgramFailed: it found no model" in out

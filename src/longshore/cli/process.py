@@ -202,7 +202,7 @@ def activities(
             **each,
             "name": each["element"]["name"],
             "id": each["element"]["id"],
-            "told": "{type}: {message}".format(**each["error"]) if each["error"] else "",
+            "told": _error(each["error"]) if each["error"] else "",
         }
         for each in found
     ]
@@ -300,6 +300,13 @@ def _tell(process: dict[str, Any], as_json: bool) -> None:
             out(f"    {total} elements: {states}")
     out(f"  {_line(process)}")
     listing(process["tasks"], _TASKS, as_json=False, empty="It has no tasks.")
+    for task in process["tasks"]:
+        if task["error"]:
+            out(f"{printable(task['slug'])}: {printable(_error(task['error']))}")
+
+
+def _error(error: dict[str, Any]) -> str:
+    return "{type}: {message}".format(**error)
 
 
 def _line(process: dict[str, Any]) -> str:

@@ -72,10 +72,16 @@ async def pieces(
             yield await database.read(_piece, some[start : start + PIECE_ELEMENTS])
 
 
-async def of_elements(database: Database, element_ids: Sequence[str]) -> AsyncIterator[Piece]:
-    """Read elements by their ids; those that do not exist are left out."""
+async def of_elements(
+    database: Database, element_ids: Sequence[str], *, found_on_them: bool = True
+) -> AsyncIterator[Piece]:
+    """Read elements by their ids; those that do not exist are left out.
+
+    Without `found_on_them`, texts and classes that were found on the elements are not read.
+    """
     for start in range(0, len(element_ids), PIECE_ELEMENTS):
-        yield await database.read(_piece, element_ids[start : start + PIECE_ELEMENTS])
+        some = element_ids[start : start + PIECE_ELEMENTS]
+        yield await database.read(_piece, some, found_on_them=found_on_them)
 
 
 async def members(database: Database, dataset_id: str) -> AsyncIterator[Rows]:
@@ -161,7 +167,9 @@ def _children(connection: Connection, element_ids: Sequence[str]) -> list[str]:
     ]
 
 
-def _piece(connection: Connection, element_ids: Sequence[str]) -> Piece:
+def _piece(
+    connection: Connection, element_ids: Sequence[str], *, found_on_them: bool = True
+) -> Piece:
     def of_elements(query: Select[Any], table: Table, column: str = "element_id") -> Rows:
         return _found(connection, query, table, column, element_ids)
 
@@ -172,18 +180,22 @@ def _piece(connection: Connection, element_ids: Sequence[str]) -> Piece:
         corpus_elements,
         "id",
     )
-    transcriptions = of_elements(select(corpus_transcriptions), corpus_transcriptions)
+    transcriptions: Rows = ()
+    classifications: Rows = ()
     classified = select(corpus_classifications, corpus_classes.c.name.label("class_name")).join(
         corpus_classes, corpus_classes.c.id == corpus_classifications.c.class_id
     )
+    if found_on_them:
+        transcriptions = of_elements(select(corpus_transcriptions), corpus_transcriptions)
+        classifications = of_elements(classified, corpus_classifications)
     on_images = [row.image_id for row in elements if row.image_id is not None]
     return Piece(
         elements=elements,
         images=list(images.of(connection, on_images).values()),
         paths=of_elements(select(corpus_paths), corpus_paths, "child_id"),
-        classifications=of_elements(classified, corpus_classifications),
+        classifications=classifications,
         transcriptions=transcriptions,
-        spans=_spans(connection, [row.id for row in transcriptions]),
+        spans=_spans(connection, [row.id for row in transcriptions]) if transcriptions else (),
         metadata=of_elements(select(corpus_metadata), corpus_metadata),
         embeddings=of_elements(select(corpus_embeddings), corpus_embeddings),
     )

@@ -13,7 +13,6 @@ import sqlite3
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,10 +92,10 @@ async def _init(context: JobContext, payload: dict[str, Any]) -> dict[str, int]:
 async def _write(context: JobContext, path: Path, element_ids: Sequence[str], site: str) -> None:
     made = await asyncio.to_thread(CacheDatabase, path, site)
     with closing(made):
-        async for piece in gathering.of_elements(context.database, element_ids):
-            # Workers take what the cache has for all there is, and hand it on as their own.
-            bare = replace(piece, transcriptions=(), classifications=(), spans=())
-            await asyncio.to_thread(made.add, bare)
+        # Workers take what the cache has for all there is, and hand it on as their own.
+        pieces = gathering.of_elements(context.database, element_ids, found_on_them=False)
+        async for piece in pieces:
+            await asyncio.to_thread(made.add, piece)
         await asyncio.to_thread(made.finish)
     await asyncio.to_thread(_mark, path)
 
