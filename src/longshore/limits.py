@@ -407,3 +407,18 @@ KEYSTORE_KEYS_PER_READ: Final = 100
 
 BACKFILL_RUNS: Final = 1_000
 """Most runs that one backfill starts."""
+
+WORKFLOW_DEPTH: Final = 30
+"""How deep the lists and mappings in the file of a workflow may be nested."""
+
+WORKFLOW_VALUES: Final = 100_000
+"""Most values in the file of a workflow, those that its aliases repeat included."""
+
+BACKFILL_STEPS: Final = 20_000
+"""Most steps of all runs that one backfill starts, before matrices are expanded."""
+
+SCHEDULE_INSTANTS: Final = 500
+"""So many instants of one schedule that passed while no server ran are dealt with at once."""
+
+SCHEDULE_LATE_S: Final = 60.0
+"""An instant of a schedule that is looked at later than this was missed, in seconds."""
