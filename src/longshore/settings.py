@@ -72,6 +72,14 @@ class Settings(BaseSettings):
         "what understands the same; without it no work is told there.",
     )
 
+    access_code_s: float = Field(
+        # limits.ACCESS_CODE_S; settings and limits do not know of each other.
+        default=60.0,
+        ge=1,
+        le=86_400,
+        description="How long the one-time code of a script step is valid for its Init, in seconds.",
+    )
+
     fault: str | None = Field(
         default=None,
         description="For tests: kill the server at a point of longshore.storage.faults.",

@@ -230,6 +230,7 @@ def _make_runs() -> None:
         sa.Column("source", sa.Text(), nullable=True),
         sa.Column("idempotency_key", sa.Text(), nullable=True),
         sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.BigInteger(), nullable=True),
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_scripts_events"),
@@ -404,7 +405,9 @@ def _make_payloads() -> None:
         sa.Column("value", sa.Text(), nullable=False),
         sa.Column("organisation_id", sa.Text(), nullable=False),
         sa.Column("run_id", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("work_id", "attempt", "path", name="pk_scripts_payload_values"),
+        sa.PrimaryKeyConstraint(
+            "work_id", "attempt", "path", "value", name="pk_scripts_payload_values"
+        ),
     )
     op.create_index(
         "ix_scripts_payload_values_run_id", "scripts_payload_values", ["run_id"], unique=False

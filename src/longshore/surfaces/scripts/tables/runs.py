@@ -30,6 +30,8 @@ scripts_events = Table(
     Column("idempotency_key", Text),
     # SHA-256 of what the event says, to tell a repetition from another event with its key.
     Column("fingerprint", Text, nullable=False),
+    # The run that it started, set in the same transaction.
+    Column("run_id", BigInteger),
     Column("created_us", BigInteger, nullable=False),
     Column("created_by", Text, nullable=False),
     Index(
@@ -183,9 +185,10 @@ scripts_payload_values = Table(
     metadata,
     Column("work_id", Text, primary_key=True),
     Column("attempt", Integer, primary_key=True),
-    # Names of the properties, joined by commas.
+    # Names of the properties, joined by commas; lists on the way add no name, so that a path may
+    # have several values.
     Column("path", Text, primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("value", Text, primary_key=True),
     Column("organisation_id", Text, nullable=False),
     Column("run_id", BigInteger, nullable=False),
     Index("ix_scripts_payload_values_value", "organisation_id", "path", "value", "run_id"),
