@@ -21,12 +21,15 @@ def upgrade() -> None:
     _make_hosts()
     _make_runs()
     _make_steps()
+    _make_waits()
     _make_payloads()
 
 
 def downgrade() -> None:
     """Drop what upgrade makes."""
     for table in (
+        "scripts_waits",
+        "scripts_key_holders",
         "scripts_guards",
         "scripts_codes",
         "scripts_payload_values",
@@ -355,6 +358,14 @@ def _make_steps() -> None:
         sa.UniqueConstraint("run_id", "folded", name="uq_scripts_steps_run_id_folded"),
     )
     op.create_index("ix_scripts_steps_work_id", "scripts_steps", ["work_id"], unique=False)
+    op.create_index(
+        "ix_scripts_steps_active",
+        "scripts_steps",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'active'"),
+        postgresql_where=sa.text("state = 'active'"),
+    )
     op.create_table(
         "scripts_step_works",
         sa.Column("work_id", sa.Text(), nullable=False),
@@ -382,6 +393,48 @@ def _make_steps() -> None:
         sa.PrimaryKeyConstraint("work_id", "attempt", name="pk_scripts_attempts"),
     )
     op.create_index("ix_scripts_attempts_step_id", "scripts_attempts", ["step_id"], unique=False)
+
+
+def _make_waits() -> None:
+    op.create_table(
+        "scripts_key_holders",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("step_id", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("organisation_id", "key", "step_id", name="pk_scripts_key_holders"),
+    )
+    op.create_index(
+        "ix_scripts_key_holders_run_id", "scripts_key_holders", ["run_id"], unique=False
+    )
+    op.create_index(
+        "ix_scripts_key_holders_step_id", "scripts_key_holders", ["step_id"], unique=False
+    )
+    op.create_table(
+        "scripts_waits",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("step_id", sa.Text(), nullable=False),
+        sa.Column("system_name", sa.Text(), nullable=False),
+        sa.Column("source_system_name", sa.Text(), nullable=False),
+        sa.Column("date", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.BigInteger(), nullable=False),
+        sa.Column("most", sa.Integer(), nullable=True),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("since_us", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("kind IN ('key', 'flag')", name=op.f("ck_scripts_waits_kind")),
+        sa.PrimaryKeyConstraint(
+            "organisation_id",
+            "kind",
+            "name",
+            "step_id",
+            "system_name",
+            "source_system_name",
+            name="pk_scripts_waits",
+        ),
+    )
+    op.create_index("ix_scripts_waits_run_id", "scripts_waits", ["run_id"], unique=False)
 
 
 def _make_payloads() -> None:

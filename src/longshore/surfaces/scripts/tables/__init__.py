@@ -20,11 +20,13 @@ from longshore.surfaces.scripts.tables.runs import (
     scripts_events,
     scripts_guards,
     scripts_inputs,
+    scripts_key_holders,
     scripts_payload_values,
     scripts_payloads,
     scripts_runs,
     scripts_step_works,
     scripts_steps,
+    scripts_waits,
 )
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "scripts_guards",
     "scripts_hosts",
     "scripts_inputs",
+    "scripts_key_holders",
     "scripts_payload_values",
     "scripts_payloads",
     "scripts_runs",
@@ -47,5 +50,6 @@ __all__ = [
     "scripts_step_works",
     "scripts_steps",
     "scripts_versions",
+    "scripts_waits",
     "scripts_workflows",
 ]

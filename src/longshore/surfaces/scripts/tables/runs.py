@@ -135,6 +135,45 @@ scripts_steps = Table(
     CheckConstraint("state <> 'active' OR work_id IS NOT NULL OR kind = 'matrix'", name="work"),
     UniqueConstraint("run_id", "folded"),
     Index("ix_scripts_steps_work_id", "work_id"),
+    # What lies with the engine: looked through by a regular pass.
+    Index(
+        "ix_scripts_steps_active", "id",
+        sqlite_where=text("state = 'active'"), postgresql_where=text("state = 'active'"),
+    ),
+)  # fmt: skip
+
+# Who has a place under a concurrency key: from when the step is ready until it has ended.
+scripts_key_holders = Table(
+    "scripts_key_holders",
+    metadata,
+    Column("organisation_id", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("step_id", Text, primary_key=True),
+    Column("run_id", BigInteger, nullable=False),
+    Index("ix_scripts_key_holders_run_id", "run_id"),
+    Index("ix_scripts_key_holders_step_id", "step_id"),
+)
+
+# What steps wait for that is outside of their run: concurrency keys and flags. Written anew each
+# time that the run is looked at.
+scripts_waits = Table(
+    "scripts_waits",
+    metadata,
+    Column("organisation_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    # The concurrency key, or the name of the flag.
+    Column("name", Text, primary_key=True),
+    Column("step_id", Text, primary_key=True),
+    Column("system_name", Text, primary_key=True),
+    Column("source_system_name", Text, primary_key=True),
+    Column("date", Text, nullable=False),
+    Column("run_id", BigInteger, nullable=False),
+    # Of a key: how many may have it at once, and who comes first.
+    Column("most", Integer),
+    Column("priority", Integer, nullable=False),
+    Column("since_us", BigInteger, nullable=False),
+    CheckConstraint("kind IN ('key', 'flag')", name="kind"),
+    Index("ix_scripts_waits_run_id", "run_id"),
 )
 
 # Every work that a step has had: to find the step of a work, and the logs of a step.
