@@ -282,6 +282,15 @@ SECRETS: Final = 1_000
 SECRET_BYTES: Final = 64 * 1024
 """Longest value of a secret, in UTF-8."""
 
+SECRET_KEY_COMMAND_S: Final = 10.0
+"""How long the command that prints the master key may take, in seconds."""
+
+KEYSTORE_VERSIONS: Final = 10
+"""So many versions of an entry of the keystore are kept; older ones go when a new one is set."""
+
+MASKED_CHARACTERS: Final = 6
+"""Shortest value of a secret that is masked: shorter ones are found in all sorts of texts."""
+
 DATASET_SETS: Final = 100
 """Most sets of a dataset."""
 
@@ -422,3 +431,6 @@ SCHEDULE_INSTANTS: Final = 500
 
 SCHEDULE_LATE_S: Final = 60.0
 """An instant of a schedule that is looked at later than this was missed, in seconds."""
+
+GUARD_RESULT_BYTES: Final = 64 * 1024
+"""Longest result, as JSON, that is kept of what a step does once."""

@@ -41,8 +41,18 @@ class Settings(BaseSettings):
     )
     secret_key_file: Path | None = Field(
         default=None,
-        description="File with the 32 bytes that secrets are sealed with; default is secret.key in "
-        "the data directory, made at the first use.",
+        description="File with the master key that secrets are sealed with, or several, the newest "
+        "first; default is secret.key in the data directory, made at the first use.",
+    )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="The master key itself, in place of a file: 64 hexadecimal digits or base64; "
+        "several with blanks in between, the newest first.",
+    )
+    secret_key_command: str | None = Field(
+        default=None,
+        description="Command that prints the master key, in place of a file; it is run once at the "
+        "start, without a shell.",
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8400, ge=0, le=65535, description="Port to listen on; 0 takes any.")
@@ -107,8 +117,19 @@ class ClientSettings(BaseSettings):
 
 
 def child_environment(**extra: str) -> dict[str, str]:
-    """Return a copy of this process's environment with `extra` set, for a child process."""
-    return {**os.environ, **extra}
+    """Return a copy of this process's environment with `extra` set, for a child process.
+
+    Master keys stay behind: what runs user code has no use for them.
+    """
+    return {**_without_master_keys(), **extra}
+
+
+def _without_master_keys() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith("LONGSHORE_SECRET_KEY")
+    }
 
 
 def task_variable(name: str) -> str | None:

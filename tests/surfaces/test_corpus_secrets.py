@@ -13,8 +13,9 @@ from sqlalchemy import select
 
 from longshore import limits
 from longshore.access import Role, audit
-from longshore.access.tables import secrets as secrets_table
-from longshore.access.vault import KEY_FILE, Vault, open_vault
+from longshore.access.keystore_master import KEY_FILE, Keyring
+from longshore.access.keystore_tables import keystore_versions
+from longshore.access.vault import Vault
 from longshore.clock import ManualClock
 from longshore.errors import ConfigurationError, CorruptData
 from longshore.settings import Settings
@@ -59,8 +60,8 @@ async def test_listings_and_the_audit_log_do_not_have_the_value(
     assert [secret["name"] for secret in listed["secrets"]] == ["token"]
     entries = corpora.database.read_blocking(audit.listing, corpora.served.organisation.id)
     actions = [(entry.action, entry.target) for entry in entries]
-    assert ("secrets.set", "token") in actions
-    assert ("secrets.read", "token") in actions
+    assert ("keystore.set", "token") in actions
+    assert ("keystore.read", "token") in actions
     told = json.dumps(listed) + repr(entries) + caplog.text
     assert VALUE not in told
 
@@ -69,7 +70,7 @@ async def test_the_database_holds_no_secret_in_clear(corpora: Corpora, tmp_path:
     await put(corpora, "token")
 
     def sealed(connection: object) -> bytes:
-        return bytes(connection.execute(select(secrets_table.c.sealed)).scalar_one())  # type: ignore[attr-defined]
+        return bytes(connection.execute(select(keystore_versions.c.sealed)).scalar_one())  # type: ignore[attr-defined]
 
     kept = corpora.database.read_blocking(sealed)
     assert VALUE.encode() not in kept
@@ -162,6 +163,10 @@ async def test_without_its_key_a_secret_is_not_opened(corpora: Corpora, tmp_path
     await put(corpora, "token")
     (tmp_path / KEY_FILE).unlink()
     answer = await corpora.call("GET", "/secret/token", expect=500)
+    assert "put the file back" in answer["detail"]
+    (tmp_path / KEY_FILE).write_bytes(b"k" * 32)
+    (tmp_path / KEY_FILE).chmod(0o600)
+    answer = await corpora.call("GET", "/secret/token", expect=500)
     assert "another key" in answer["detail"]
 
 
@@ -184,16 +189,16 @@ def test_a_sealed_value_opens_at_its_place_only() -> None:
 
 def test_a_key_file_of_others_or_of_another_size_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "key"
-    settings = Settings(data=tmp_path, secret_key_file=path)
+    keyring = Keyring(Settings(data=tmp_path, secret_key_file=path))
     with pytest.raises(ConfigurationError, match="cannot be used"):
-        open_vault(settings)
+        keyring.masters()
     path.write_bytes(b"k" * 31)
     path.chmod(0o600)
     with pytest.raises(ConfigurationError, match="32 bytes"):
-        open_vault(settings)
+        keyring.masters()
     path.write_bytes(b"k" * 32)
     path.chmod(0o640)
     with pytest.raises(ConfigurationError, match="chmod 600"):
-        open_vault(settings)
+        keyring.masters()
     path.chmod(0o600)
-    assert open_vault(settings).open(Vault(b"k" * 32).seal(b"v", "x"), "x") == b"v"
+    assert keyring.masters().open(Vault(b"k" * 32).seal(b"v", "x"), "x") == b"v"

@@ -113,14 +113,3 @@ work_tokens = Table(
     Column("created_us", BigInteger, nullable=False),
     Index("ix_work_tokens_work_id", "work_id"),
 )
-
-# Secrets by name, sealed with a key that is not in the database (longshore.access.vault).
-secrets = Table(
-    "secrets",
-    metadata,
-    Column("organisation_id", Text, ForeignKey("organisations.id"), primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("sealed", LargeBinary, nullable=False),
-    Column("created_us", BigInteger, nullable=False),
-    Column("updated_us", BigInteger, nullable=False),
-)

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from longshore import ids, limits
 from longshore.access import Permission, Principal, answers, audit
 from longshore.access.answers import Answer
+from longshore.access.keystore import Reader
 from longshore.edge.authentication import check_context, token_of
 from longshore.edge.context import Context
 from longshore.edge.responses import encode, json_response
@@ -110,6 +111,16 @@ class Call:
         made, replayed = await self.context.database.write(answer)
         extra = {**made.headers, REPLAYED_HEADER: "true"} if replayed else made.headers
         return _response(made, extra)
+
+    def reader(self, **detail: Any) -> Reader:
+        """Return who reads the keystore in this request; `detail` goes into the audit log."""
+        return Reader(
+            self.principal.organisation_id,
+            self.principal.key_id,
+            self.principal.key_name,
+            self.request_id,
+            detail,
+        )
 
     def _record(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from longshore.access import keystore_master
 from longshore.clock import Clock
 from longshore.edge.authentication import Authenticator
 from longshore.edge.outbound import Outbound
@@ -32,13 +33,15 @@ class Context:
     authenticator: Authenticator = field(init=False)
     wakeups: Wakeups = field(init=False)
     outbound: Outbound = field(init=False)
+    keyring: keystore_master.Keyring = field(init=False)
     _shared: dict[Any, Any] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Make what listens to the database, and what calls other servers."""
+        """Make what listens to the database, calls other servers, and opens secrets."""
         self.authenticator = Authenticator(self.database)
         self.wakeups = Wakeups(self.database)
         self.outbound = Outbound(self.settings.webhook_networks)
+        self.keyring = keystore_master.install(self.database, self.settings)
 
     def shared(self, make: Callable[[Database], T]) -> T:
         """Return what `make(database)` gave at the first call: one for all requests."""

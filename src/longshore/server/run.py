@@ -109,6 +109,7 @@ def serve(
         database = open_database(settings.database_url)
         stack.callback(database.close)
         context = Context(database, open_blobs(settings.blobs_url), settings)
+        context.keyring.check()
         url = _url(settings.host, listener.getsockname()[1])
         keys = _first_keys(context, url)
         count = slots or os.cpu_count() or 1

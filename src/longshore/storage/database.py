@@ -156,6 +156,11 @@ def _attached(connection: Connection) -> tuple[Database, Effects]:
     return cast("tuple[Database, Effects]", connection.info["longshore"])
 
 
+def database_of(connection: Connection) -> Database:
+    """Return the database that the transaction of a connection is in."""
+    return _attached(connection)[0]
+
+
 def now_us(connection: Connection) -> int:
     """Return the time by the clock of the connection's database, in microseconds."""
     return _attached(connection)[0].clock.now_us()

@@ -1,4 +1,4 @@
-"""Corpora: elements and what is found on them, tokens of attempts, secrets."""
+"""Corpora: elements and what is found on them, tokens of attempts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ def downgrade() -> None:
         "corpus_images",
         "corpus_types",
         "corpora",
-        "secrets",
         "work_tokens",
     ):
         op.drop_table(table)
@@ -58,18 +57,6 @@ def _make_access() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_work_tokens"),
     )
     op.create_index("ix_work_tokens_work_id", "work_tokens", ["work_id"], unique=False)
-    op.create_table(
-        "secrets",
-        sa.Column("organisation_id", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("sealed", sa.LargeBinary(), nullable=False),
-        sa.Column("created_us", sa.BigInteger(), nullable=False),
-        sa.Column("updated_us", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["organisation_id"], ["organisations.id"], name="fk_secrets_organisation_id"
-        ),
-        sa.PrimaryKeyConstraint("organisation_id", "name", name="pk_secrets"),
-    )
 
 
 def _make_corpora() -> None:

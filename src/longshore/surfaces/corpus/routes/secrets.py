@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Final
 
 import msgspec
@@ -11,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore.access import Permission
-from longshore.access.vault import Vault, open_vault
 from longshore.edge.call import Call, allow
 from longshore.edge.responses import json_response
 from longshore.errors import InvalidRequest
@@ -34,23 +32,17 @@ class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @router.get("/{name:path}", **operation("RetrieveSecret"))
 async def retrieve(name: str, call: Opener) -> Response:
     """Give the value of a secret, as `content`."""
-    organisation_id = call.principal.organisation_id
-    sealed = await call.write(
-        "secrets.read",
-        secrets.sealed_value,
-        organisation_id,
-        name,
-        target=name,
-    )
-    value = (await _vault(call)).open(sealed, *secrets.place(organisation_id, name))
-    return json_response({"name": name, "content": value.decode()}, headers=_UNSTORED)
+    value = await call.context.database.write(secrets.value, call.reader(), name)
+    if not value:
+        raise secrets.missing(name)
+    return json_response({"name": name, "content": value}, headers=_UNSTORED)
 
 
 @native.get("")
 async def list_secrets(call: Developer) -> Response:
     """List the secrets; their values are not shown."""
     found = await call.read(secrets.listing, call.principal.organisation_id)
-    return answer({"secrets": [secret.shown() for secret in found]})
+    return answer({"secrets": [secrets.shown(secret) for secret in found]})
 
 
 @native.put("/{name:path}")
@@ -61,25 +53,29 @@ async def store(name: str, request: Request, call: Developer) -> Response:
             "Setting a secret takes no Idempotency-Key. Send the request without it; to send it "
             "twice does no harm."
         )
-    secrets.checked_name(name)
-    value = secrets.checked_value((await body_of(request, _Value)).content)
-    organisation_id = call.principal.organisation_id
-    sealed = (await _vault(call)).seal(value, *secrets.place(organisation_id, name))
+    content = (await body_of(request, _Value)).content
     stored = await call.write(
-        "secrets.set", secrets.store, organisation_id, name, sealed, target=name
+        "keystore.set",
+        secrets.store,
+        call.principal.organisation_id,
+        name,
+        content,
+        actor=call.principal.key_name,
+        target=name,
+        detail={"scope": "corpus"},
     )
-    return answer(stored.shown())
+    return answer(secrets.shown(stored))
 
 
 @native.delete("/{name:path}")
 async def remove(name: str, call: Developer) -> Response:
     """Remove a secret."""
     await call.write(
-        "secrets.remove", secrets.remove, call.principal.organisation_id, name, target=name
+        "keystore.remove",
+        secrets.remove,
+        call.principal.organisation_id,
+        name,
+        target=name,
+        detail={"scope": "corpus"},
     )
     return Response(status_code=204)
-
-
-async def _vault(call: Call) -> Vault:
-    # Read each time: the file is small, and so a new key counts at once.
-    return await asyncio.to_thread(open_vault, call.context.settings)
