@@ -7,13 +7,14 @@ that trying again is safe. What the server acknowledged is kept, to be asked for
 
 from __future__ import annotations
 
+import copy
 import secrets
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
@@ -82,6 +83,18 @@ class Patient:
             assert time.monotonic() < deadline, f"{method} {path} is never answered: {trouble}"
             self.retries += 1
             pause.wait(_PAUSE_S)
+
+    def at(self, server: Server) -> Self:
+        """Return the same client, of the same name and key, of another server."""
+        made = copy.copy(self)
+        made.http = httpx.Client(
+            base_url=server.url,
+            headers=self.http.headers,
+            timeout=self.patience_s,
+            trust_env=False,
+        )
+        made.statuses = Counter()
+        return made
 
     def close(self) -> None:
         self.http.close()

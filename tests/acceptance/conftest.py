@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from tests.acceptance.api import Holder, Patient, User
 from tests.acceptance.harness import Command, Server, WorkerProcess, eventually, kill_marked
+
+if TYPE_CHECKING:
+    from tests.acceptance.tenancy import Worlds
 
 QUICK = {"LONGSHORE_LEASE_S": "3", "LONGSHORE_JANITOR_INTERVAL_S": "0.1"}
 """Leases that end soon, so that a test sees them end."""
@@ -101,6 +104,15 @@ def server(module_harbour: Harbour) -> Server:
     made = module_harbour.server()
     made.start()
     return made
+
+
+@pytest.fixture(scope="session")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Worlds:
+    """Two organisations that have one of everything, anew for each test that asks."""
+    # It is made of harbours, which are made here.
+    from tests.acceptance.tenancy import Worlds  # noqa: PLC0415
+
+    return Worlds(tmp_path_factory.mktemp("worlds"))
 
 
 @pytest.fixture

@@ -6,12 +6,16 @@ its environment. So a test can see what is left behind, and nothing survives it.
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -30,6 +34,18 @@ MARK = "ACCEPTANCE_MARK"
 APPS = Path(__file__).with_name("behaviours.py")
 _PAUSE_S = 0.04
 _UNFORESEEN = ("request failed", "a background pass failed", "a background task ended")
+
+
+@functools.cache
+def _bytecode() -> str:
+    """Return where all processes keep compiled modules; a start is a fifth shorter with them."""
+    directory = tempfile.mkdtemp(prefix="longshore-bytecode-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
+
+
+def _inherited(name: str) -> bool:
+    return "LONGSHORE" not in name and name != "PYTHONDONTWRITEBYTECODE"
 
 
 def eventually(condition: Callable[[], T], within_s: float, what: str) -> T:
@@ -97,13 +113,19 @@ class Command:
     def launch(self, arguments: Sequence[str], environment: dict[str, str]) -> None:
         assert not self.running, "it runs already"
         self._log = self._log or self.log_path.open("ab")
-        inherited = {name: text for name, text in os.environ.items() if "LONGSHORE" not in name}
+        inherited = {name: text for name, text in os.environ.items() if _inherited(name)}
         self._process = subprocess.Popen(
             [sys.executable, *self.program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
-            env={**inherited, **environment, MARK: self._mark, "TMPDIR": str(self.scratch)},
+            env={
+                **inherited,
+                **environment,
+                MARK: self._mark,
+                "TMPDIR": str(self.scratch),
+                "PYTHONPYCACHEPREFIX": _bytecode(),
+            },
             # A group of its own, so that what kills the test runner's group is seen to it by us.
             start_new_session=True,
         )

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from dataclasses import dataclass, field
+import shutil
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -27,6 +30,10 @@ CANARY = f"canary-{secrets.token_hex(8)}"
 APP = f"App {CANARY}"
 BUCKET = CANARY
 STORED = CANARY.encode() * 10
+SETTINGS = {"LONGSHORE_LEASE_S": "3600"}
+"""A long lease, so that nothing moves by itself while the stranger tries."""
+FRESH_S = 600.0
+"""So long a world can be copied: addresses and pipelines that nobody uses end after their time."""
 
 
 @dataclass
@@ -100,10 +107,57 @@ class World:
         return found
 
 
-def build(harbour: Harbour) -> World:
+class Worlds:
+    """Worlds for tests that change theirs: each is a copy of one that is built once in a while."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._built: list[tuple[World, float]] = []
+
+    def open(self, harbour: Harbour) -> World:
+        """Return a world of its own, on a server of its own."""
+        if not self._built or time.monotonic() > self._built[-1][1] + FRESH_S:
+            self._built.append((self._build(), time.monotonic()))
+        world = self._built[-1][0]
+        server = harbour.server(settings=SETTINGS)
+        shutil.copytree(world.server.data, server.data)
+        # What it has said so far is looked at, too.
+        shutil.copy(world.server.log_path, server.log_path)
+        server.start()
+        return _moved(world, harbour, server)
+
+    def _build(self) -> World:
+        with Harbour(self._directory / f"world{len(self._built)}") as harbour:
+            world = _build(harbour)
+            assert world.server.stop() == 0
+        return world
+
+
+def _moved(world: World, harbour: Harbour, server: Server) -> World:
+    """Return a world as it is on the server of a copy of its data."""
+    made = replace(
+        world,
+        server=server,
+        ids=dict(world.ids),
+        owner=world.owner.at(server),
+        stranger=world.stranger.at(server),
+        holder=world.holder.at(server),
+        records=replace(
+            world.records,
+            holder=world.records.holder.at(server),
+            books=world.records.books.at(server),
+        ),
+        corpora=replace(world.corpora, holder=world.corpora.holder.at(server)),
+    )
+    harbour.clients += [made.owner, made.stranger, made.holder]
+    harbour.clients += [made.records.holder, made.records.books, made.corpora.holder]
+    made.seen = made.look()
+    return made
+
+
+def _build(harbour: Harbour) -> World:
     """Make the two organisations, and let the first one have one of everything."""
-    # A long lease, so that nothing moves by itself while the stranger tries.
-    server = harbour.server(settings={"LONGSHORE_LEASE_S": "300"})
+    server = harbour.server(settings=SETTINGS)
     server.start()
     server.stop()
     token = _second_key(server)
@@ -120,11 +174,9 @@ def build(harbour: Harbour) -> World:
     bucket_held = _fill_buckets(harbour, server, owner, ids)
     records = fill_records(harbour, server, owner, ids, CANARY)
     corpora = fill_corpora(harbour, server, owner, ids, CANARY)
-    made = World(
+    return World(
         server, owner, stranger, holder, held, ids, open_run, bucket_held, records, corpora
     )
-    made.seen = made.look()
-    return made
 
 
 def check_silent(world: World, what: str, answer: httpx.Response, *sent: str) -> None:

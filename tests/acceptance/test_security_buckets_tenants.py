@@ -10,14 +10,14 @@ import httpx
 import pytest
 
 from tests.acceptance.conftest import Harbour
-from tests.acceptance.tenancy import BUCKET, CANARY, STORED, World, build, check_silent
+from tests.acceptance.tenancy import BUCKET, CANARY, STORED, World, Worlds, check_silent
 
 OWN = {"pipeline": BUCKET, "site": "local", "user": "stranger"}
 
 
 @pytest.fixture(scope="module")
-def world(module_harbour: Harbour) -> World:
-    return build(module_harbour)
+def world(module_harbour: Harbour, worlds: Worlds) -> World:
+    return worlds.open(module_harbour)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, update
 from longshore.storage import open_database
 from longshore.surfaces.corpus.tables import corpus_links, corpus_uploads
 from tests.acceptance.conftest import Harbour
-from tests.acceptance.tenancy import CANARY, World, build
+from tests.acceptance.tenancy import CANARY, World, Worlds
 from tests.acceptance.tenancy_corpus import API, PART
 
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -22,8 +22,8 @@ KINDS = ("archive", "export", "upload", "part")
 
 
 @pytest.fixture(scope="module")
-def world(module_harbour: Harbour) -> World:
-    return build(module_harbour)
+def world(module_harbour: Harbour, worlds: Worlds) -> World:
+    return worlds.open(module_harbour)
 
 
 @pytest.fixture
@@ -136,8 +136,8 @@ def test_addresses_are_written_into_no_log(world: World, anyone: httpx.Client) -
     assert world.corpora.token.rpartition("_")[2] not in log
 
 
-def test_an_address_ends_with_its_time_and_with_its_bytes(harbour: Harbour) -> None:
-    world = build(harbour)
+def test_an_address_ends_with_its_time_and_with_its_bytes(harbour: Harbour, worlds: Worlds) -> None:
+    world = worlds.open(harbour)
     addresses = world.corpora.addresses
     with httpx.Client(base_url=world.server.url, trust_env=False, timeout=20.0) as client:
         for kind in ("archive", "export"):

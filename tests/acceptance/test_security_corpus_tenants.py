@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import Harbour
-from tests.acceptance.tenancy import CANARY, World, build, check_silent
+from tests.acceptance.tenancy import CANARY, World, Worlds, check_silent
 from tests.acceptance.tenancy_corpus import API, NATIVE, OFFER, PART, filled
 
 UNKNOWN = "018f0000-0000-7000-8000-000000000000"
@@ -112,9 +112,9 @@ BULK: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def world(module_harbour: Harbour) -> Iterator[World]:
+def world(module_harbour: Harbour, worlds: Worlds) -> Iterator[World]:
     """The two organisations; the stranger has corpora of its own, so that only one name is wrong."""
-    made = build(module_harbour)
+    made = worlds.open(module_harbour)
     (known,) = made.owner.get(f"{API}/datasets/{made.ids['dataset']}/")["sets"]
     made.ids |= {"set_id": known["id"], "worker_slug": f"{CANARY}-reader"}
     made.ids |= _own(made)

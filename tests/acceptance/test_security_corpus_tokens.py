@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance.api import Holder, Patient
 from tests.acceptance.conftest import Harbour
 from tests.acceptance.operations import guarded
-from tests.acceptance.tenancy import CANARY, World, build, check_silent
+from tests.acceptance.tenancy import CANARY, World, Worlds, check_silent
 from tests.acceptance.tenancy_corpus import API, NATIVE, OFFER, program
 
 WORD = {"state": "started"}
@@ -18,8 +18,8 @@ FILE = {"path": "forged", "content_type": "text/plain", "size": 1}
 
 
 @pytest.fixture
-def world(harbour: Harbour) -> World:
-    return build(harbour)
+def world(harbour: Harbour, worlds: Worlds) -> World:
+    return worlds.open(harbour)
 
 
 @pytest.fixture

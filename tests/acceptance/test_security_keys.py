@@ -29,7 +29,7 @@ from tests.acceptance.operations import (
     guarded,
     operations,
 )
-from tests.acceptance.tenancy import CANARY, OWNERS, STRANGERS, build
+from tests.acceptance.tenancy import CANARY, OWNERS, STRANGERS, Worlds
 from tests.acceptance.tenancy_records import ROOT, outcome_of
 
 SAMPLES = 250
@@ -174,9 +174,9 @@ def test_a_key_in_the_address_does_not_count(server: Server) -> None:
     assert answer.status_code == 401
 
 
-def test_a_viewer_can_change_nothing(harbour: Harbour) -> None:
+def test_a_viewer_can_change_nothing(harbour: Harbour, worlds: Worlds) -> None:
     # Ids of real things, so that nothing is refused only because it is not there.
-    world = build(harbour)
+    world = worlds.open(harbour)
     viewer = harbour.user(world.server, _key(world.owner, "viewer"))
     # The viewer's key is one more.
     world.seen = world.look()
@@ -210,8 +210,10 @@ def _read_by_a_viewer(operation: Operation) -> int:
     return 302 if operation.path.endswith("/export/{id}/") else 200
 
 
-def test_a_viewer_who_reads_a_status_does_not_count_records_as_told(harbour: Harbour) -> None:
-    world = build(harbour)
+def test_a_viewer_who_reads_a_status_does_not_count_records_as_told(
+    harbour: Harbour, worlds: Worlds
+) -> None:
+    world = worlds.open(harbour)
     viewer = harbour.user(world.server, _key(world.owner, "viewer"))
     holder, held = world.records.holder, world.records.held
     assert holder.report(held, "success", result=outcome_of(held, CANARY)) == []

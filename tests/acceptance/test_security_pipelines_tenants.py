@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance.api import Holder
 from tests.acceptance.conftest import Harbour
-from tests.acceptance.tenancy import CANARY, STRANGERS, World, build, check_silent
+from tests.acceptance.tenancy import CANARY, STRANGERS, World, Worlds, check_silent
 from tests.acceptance.tenancy_records import REQUEST_ID, ROOT, outcome_of
 from tests.unit.workbook_files import quote
 
@@ -21,9 +21,9 @@ RECORD = {"value": 1}
 
 
 @pytest.fixture
-def world(harbour: Harbour) -> Iterator[World]:
+def world(harbour: Harbour, worlds: Worlds) -> Iterator[World]:
     """The two organisations; whatever the stranger tries, the owner's work goes on."""
-    made = build(harbour)
+    made = worlds.open(harbour)
     yield made
     assert made.look() == made.seen
     _check_work_goes_on(made)
