@@ -6,9 +6,14 @@ from typing import Final
 
 from fastapi import APIRouter
 
-OPEN_PATHS: Final[frozenset[str]] = frozenset()
+from longshore.surfaces.scripts.routes import codes, collector_steps
+
+OPEN_PATHS: Final[frozenset[str]] = frozenset({codes.APICODE})
 """What answers without a key."""
 
 router = APIRouter(tags=["scripts"])
 native = APIRouter(tags=["worker protocol"])
 """What workers ask for besides the worker's protocol."""
+router.include_router(codes.router)
+router.include_router(collector_steps.router)
+native.include_router(codes.native)

@@ -8,21 +8,27 @@ from fastapi import Depends
 from starlette.responses import Response
 
 from longshore.access import Permission
-from longshore.edge.call import Call, allow
+from longshore.edge.call import Call
 from longshore.edge.responses import json_response
 from longshore.surfaces.scripts import SURFACE
+from longshore.surfaces.scripts.routes.environment import permitted
 
 PREFIX: Final = "/coreauto/v1"
 
-Reader = Annotated[Call, Depends(allow(Permission.READ))]
-Operator = Annotated[Call, Depends(allow(Permission.OPERATE))]
+Reader = Annotated[Call, Depends(permitted(Permission.READ))]
+Operator = Annotated[Call, Depends(permitted(Permission.OPERATE))]
 """Who runs, holds, reruns, skips and cancels, and sets throttles."""
-Developer = Annotated[Call, Depends(allow(Permission.DEVELOP))]
+Developer = Annotated[Call, Depends(permitted(Permission.DEVELOP))]
 """Who changes definitions."""
-Program = Annotated[Call, Depends(allow(Permission.WORK, programs=SURFACE))]
+Program = Annotated[Call, Depends(permitted(Permission.WORK, programs=SURFACE))]
 """Steps, with the token of their attempt; workers pass as well, so look at `principal.work`."""
+ProgramReader = Annotated[Call, Depends(permitted(Permission.READ, programs=SURFACE))]
+"""Who reads payloads: people, and steps those of their own run."""
+Watcher = Annotated[Call, Depends(permitted(Permission.READ, Permission.SIGNAL, programs=SURFACE))]
+"""Who looks at the state of events: people, steps, and programs outside with an ingress key."""
 Sender = Annotated[
-    Call, Depends(allow(Permission.SIGNAL, Permission.OPERATE, Permission.WORK, programs=SURFACE))
+    Call,
+    Depends(permitted(Permission.SIGNAL, Permission.OPERATE, Permission.WORK, programs=SURFACE)),
 ]
 """Who sends events and sets flags: people, steps, and programs outside with an ingress key."""
 
