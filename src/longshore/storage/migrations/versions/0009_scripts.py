@@ -43,6 +43,7 @@ def downgrade() -> None:
         "scripts_durations",
         "scripts_hosts",
         "scripts_flags",
+        "scripts_flag_starts",
         "scripts_flag_triggers",
         "scripts_followers",
         "scripts_firings",
@@ -160,6 +161,15 @@ def _make_triggers() -> None:
         "scripts_flag_triggers",
         ["organisation_id"],
         unique=False,
+    )
+    op.create_table(
+        "scripts_flag_starts",
+        sa.Column("workflow_id", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("date", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.BigInteger(), nullable=False),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("workflow_id", "sha256", "date", name="pk_scripts_flag_starts"),
     )
     op.create_table(
         "scripts_flags",

@@ -37,7 +37,7 @@ FROM_PAYLOAD: Final = re.compile(
     r"\$\{steps\.(?P<step>[A-Za-z0-9][A-Za-z0-9_.-]{0,63}?)\.payload(?:\.(?P<path>[^{}$]+))?\}\Z"
 )
 """A matrix of the values in a step's payload."""
-_TEMPLATE: Final = re.compile(r"\$\{(?P<root>run|step|matrix|event)(?:\.(?P<rest>[^{}]*))?\}")
+_TEMPLATE: Final = re.compile(r"\$\$\{|\$\{(?P<root>run|step|matrix|event)\.(?P<rest>[^}]+)\}")
 _KNOWN: Final = {"run": ("id", "date"), "step": ("name",)}
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _COMPARISONS: Final = ("equals", "not_equals", "above", "below", "among", "exists")
@@ -234,7 +234,9 @@ def _templates(name: str, step: Step) -> Iterator[Finding]:
     texts += [(("command", number), each) for number, each in enumerate(step.command or [])]
     for path, text in texts:
         for found in _TEMPLATE.finditer(text):
-            root, rest = found["root"], found["rest"] or ""
+            root, rest = found["root"], found["rest"]
+            if root is None:  # $${ stands for ${ itself
+                continue
             known = list(step.matrix) if root == "matrix" else list(_KNOWN.get(root, ()))
             if (root == "event" and all(rest.split("."))) or rest in known:
                 continue

@@ -116,6 +116,18 @@ scripts_flag_triggers = Table(
     Index("ix_scripts_flag_triggers_organisation_id", "organisation_id"),
 )
 
+# That a list of flags has started a workflow for a date: it does so once.
+scripts_flag_starts = Table(
+    "scripts_flag_starts",
+    metadata,
+    Column("workflow_id", Text, primary_key=True),
+    # Of the list's JSON in scripts_flag_triggers: the list keeps it over versions.
+    Column("sha256", Text, primary_key=True),
+    Column("date", Text, primary_key=True),
+    Column("run_id", BigInteger, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+)
+
 scripts_flags = Table(
     "scripts_flags",
     metadata,
