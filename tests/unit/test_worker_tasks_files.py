@@ -14,7 +14,7 @@ import pytest
 
 from longshore.errors import TooLarge
 from longshore.worker import tasks_files
-from longshore.worker.tasks_directory import remove
+from longshore.worker.attempt_directories import remove
 from longshore.worker.tasks_files import find, open_inside
 from longshore.worker.transport import StoredBlob, Transport
 from tests.unit.worker_server import KEY, WorkerServer

@@ -1,4 +1,4 @@
-"""`longshore worker`: serve apps, buckets, services and workers of corpora from this machine."""
+"""`longshore worker`: serve apps, buckets, services, workers of corpora and hosts from this machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Modules = Annotated[
         metavar="MODULE",
         help="Modules or files with the apps, functions, services and elements workers to serve, such as "
         "acme.receipts or ./receipts.py; none for works of buckets that name what runs them, for "
-        "services that are workbooks, and for --task.",
+        "services that are workbooks, for --task, and for --host.",
     ),
 ]
 Buckets = Annotated[
@@ -104,12 +104,32 @@ TasksDirectory = Annotated[
     typer.Option(
         "--tasks-dir",
         metavar="DIR",
-        help="Where tasks get their directories; default is the system's temporary directory.",
+        help="Where tasks and steps get their directories; default is the system's temporary directory.",
     ),
 ]
 KeepTasks = Annotated[
     bool,
-    typer.Option("--keep-tasks", help="Keep the directories of tasks there when they have ended."),
+    typer.Option(
+        "--keep-tasks", help="Keep the directories of tasks and steps there when they have ended."
+    ),
+]
+Host = Annotated[
+    str | None,
+    typer.Option(
+        "--host", metavar="NAME", help="Run the steps of workflows that are of this host."
+    ),
+]
+Scripts = Annotated[
+    Path | None,
+    typer.Option("--scripts", metavar="DIR", help="Where the scripts of that host lie."),
+]
+PassedVariables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pass-env",
+        metavar="VARIABLE",
+        help="Give the steps this variable of the worker, too; may be repeated.",
+    ),
 ]
 
 Server = Annotated[
@@ -189,11 +209,14 @@ def worker(
     task_configurations: TaskConfigurations = None,
     tasks_directory: TasksDirectory = None,
     keep_tasks: KeepTasks = False,
+    host: Host = None,
+    scripts: Scripts = None,
+    pass_env: PassedVariables = None,
     lives: Lives = None,
     drain_s: DrainS = 20.0,
     parent_pid: ParentPid = None,
 ) -> None:
-    """Claim work of the given apps, buckets, services and workers and run it, until stopped.
+    """Claim work of the given apps, buckets, services, workers and host and run it, until stopped.
 
     The API key comes from LONGSHORE_KEY, or from the data directory of a server on this machine.
     Stop it with Ctrl-C or SIGTERM: it takes nothing new, lets running work end, and hands the
@@ -225,7 +248,13 @@ def worker(
         task_configurations=task_configurations or (),
         tasks_directory=None if tasks_directory is None else str(tasks_directory.absolute()),
         keep_tasks=keep_tasks,
-        workbooks=executor in (Executor.process, Executor.thread) and installed(),
+        host=host,
+        scripts=None if scripts is None else str(scripts),
+        pass_env=pass_env or (),
+        # A worker of a host alone keeps no processes ready for anything.
+        workbooks=executor in (Executor.process, Executor.thread)
+        and bool(host is None or modules or buckets)
+        and installed(),
     )
     raise typer.Exit(run(options))
 

@@ -79,6 +79,7 @@ class Attempts:
             "buckets": self._run_bucket_work,
             "corpus": self._run_task,
             "pipelines": self._run_chunk,
+            "scripts": self._run_step,
         }
 
     def know_functions(self, time_limits: Mapping[str, float | None]) -> None:
@@ -190,6 +191,14 @@ class Attempts:
 
     async def _run_task(self, attempt: Attempt, _: Slot) -> Finished:
         return await self._launchers.tasks.run(_run(attempt.work), attempt)
+
+    async def _run_step(self, attempt: Attempt, _: Slot) -> Finished:
+        steps = self._launchers.steps
+        if steps is None:
+            raise ConfigurationError(
+                "This worker serves no host any more. Restart it with --host and --scripts."
+            )
+        return await steps.run(_run(attempt.work), attempt)
 
     def _check_runnable(self, job: BucketJob) -> None:
         if not (job.function or job.command or job.pipeline in self._time_limits):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,8 +16,9 @@ from longshore.worker import memory, returned
 from longshore.worker.buckets import local_files
 from longshore.worker.channel import Finished, Run
 from longshore.worker.returned import Returned
-from longshore.worker.slots import Attempt, Stop, first_of, last_lines, stopped
-from longshore.worker.supervision import Exit, OwnedProcess
+from longshore.worker.running import Runner
+from longshore.worker.slots import Attempt, last_lines, stopped
+from longshore.worker.supervision import Exit
 
 _SHELL: Final = "/bin/sh"
 # Outside of quotes these mean something to a shell, and nothing to a program.
@@ -66,30 +67,10 @@ def _lines(data: bytes) -> list[str]:
 class Commands:
     """Runs commands beside the slots' processes, each in a process group of its own."""
 
-    def __init__(
-        self,
-        *,
-        shell: bool,
-        grace_s: float,
-        memory_limit_bytes: int,
-        on_group: Callable[[int, bool], None],
-    ) -> None:
-        """Run nothing yet.
-
-        Args:
-            shell: whether a command of one element is given to a shell.
-            grace_s: time between SIGTERM and SIGKILL.
-            memory_limit_bytes: data that each process may allocate; 0 means no limit.
-            on_group: called with a process group's id and whether it begins or is gone.
-        """
+    def __init__(self, runner: Runner, *, shell: bool) -> None:
+        """Run commands with `runner`; one of one element with a shell, where `shell` says so."""
+        self._runner = runner
         self._shell = shell
-        self._grace_s = grace_s
-        self._memory_limit_bytes = memory_limit_bytes
-        self._on_group = on_group
-
-    def limit_grace(self, grace_s: float) -> None:
-        """Allow what is stopped from now on at most `grace_s` to end by itself."""
-        self._grace_s = min(self._grace_s, grace_s)
 
     async def run(self, run: Run, job: BucketJob, attempt: Attempt) -> Finished:
         """Run the command of a work to its end, which may be a stop.
@@ -106,22 +87,16 @@ class Commands:
             attempt.output.feed(stream, data)
 
         try:
-            process = OwnedProcess(argv, on_output=take)
+            ended = await self._runner.run(argv, attempt, on_output=take)
         except (OSError, ValueError) as error:
             # Its message says all that the frames of this worker would.
             raise _not_started(argv[0], error) from None
-        self._begin(process)
-        timeout_s = attempt.work.timeout_s
-        await first_of(process.exited, attempt.stopped, timeout_s=timeout_s)
-        if not process.exited.done():
-            why = attempt.stopped.result() if attempt.stopped.done() else Stop.TIME_LIMIT
-            await process.stop(self._grace_s)
+        if ended.why is not None:
             attempt.output.flush()
-            return stopped(run, why, timeout_s, attempt.output.tail())
-        end = process.exited.result()
-        if end.code != 0:
+            return stopped(run, ended.why, attempt.work.timeout_s, attempt.output.tail())
+        if ended.exit.code != 0:
             attempt.output.flush()
-            return self._failed(run, end, attempt.output.tail())
+            return self._failed(run, ended.exit, attempt.output.tail())
         results = {
             "args": command[0] if len(command) == 1 else command,
             "stdout": kept["stdout"].lines(),
@@ -130,13 +105,8 @@ class Commands:
         }
         return _succeeded(run, job, results)
 
-    def _begin(self, process: OwnedProcess) -> None:
-        self._on_group(process.pid, True)
-        process.exited.add_done_callback(lambda _: self._on_group(process.pid, False))
-        memory.limit_process(process.pid, self._memory_limit_bytes)
-
     def _failed(self, run: Run, end: Exit, tail: str) -> Finished:
-        used = memory.describe(self._memory_limit_bytes, end.peak_rss_bytes)
+        used = memory.describe(self._runner.memory_limit_bytes, end.peak_rss_bytes)
         how = f"{end}" if end.code > 0 else f"{end} ({used})"
         message = f"The command {how}.{last_lines(tail)}"
         error = AttemptError(type="CommandFailed", message=message)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -51,6 +53,7 @@ class Leases:
         self._log = log
         self._identity: Identity | None = None
         self._held: dict[tuple[str, int], Held] = {}
+        self._held_since_s: dict[tuple[str, int], float] = {}
         self._groups: set[int] = set()
         self._process: SupervisedProcess | None = None
         self._orders: asyncio.Queue[msgspec.Struct] = asyncio.Queue()
@@ -82,13 +85,21 @@ class Leases:
     def hold(self, leases: Sequence[Held]) -> None:
         """Keep leases alive."""
         self._held |= {(held.work_id, held.attempt): held for held in leases}
+        now_s = time.monotonic()
+        self._held_since_s |= {(held.work_id, held.attempt): now_s for held in leases}
         self._orders.put_nowait(Hold(list(leases)))
 
     def release(self, leases: Sequence[Held]) -> None:
         """Let leases go."""
         known = [held for held in leases if self._held.pop((held.work_id, held.attempt), None)]
+        for held in known:
+            self._held_since_s.pop((held.work_id, held.attempt), None)
         if known:
             self._orders.put_nowait(Release(known))
+
+    def age_s(self, work_id: str, attempt: int) -> float:
+        """Return how long ago a lease came, in seconds; infinity for one that is gone."""
+        return time.monotonic() - self._held_since_s.get((work_id, attempt), -math.inf)
 
     def guard(self, group: int, present: bool) -> None:
         """Have a process group killed if the worker dies, or no longer."""

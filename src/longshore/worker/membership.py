@@ -7,6 +7,7 @@ import secrets
 from typing import Any
 
 from longshore.errors import LongshoreError
+from longshore.wire.scripts import HostOffer
 from longshore.wire.worker import BucketOffer, Registered, Registration
 from longshore.worker.backoff import Backoff
 from longshore.worker.channel import Identity, Loaded
@@ -79,6 +80,7 @@ class Membership:
             services=self._offers.services,
             workers=self._programs.offers(),
             workbooks=self._options.workbooks,
+            host=None if self._options.host is None else HostOffer(name=self._options.host),
             incarnation=self._incarnation,
         )
         backoff, told = Backoff(), False

@@ -13,6 +13,7 @@ from longshore.errors import ConfigurationError
 from longshore.limits import CLAIM_WORKS, NAME_CHARACTERS
 from longshore.worker.executors import check_address
 from longshore.worker.registry import check_bucket
+from longshore.worker.steps_host import Host, read_host
 from longshore.worker.tasks_programs import Program, read_commands
 
 Executor = Literal["process", "thread", "dask", "ray"]
@@ -61,9 +62,12 @@ class WorkerOptions:
         tasks: programs of other environments that run tasks, as SLUG[:VERSION]=COMMAND.
         task_kinds: what those work on, as KIND or SLUG=KIND: `elements` (default) or `dataset`.
         task_configurations: files in YAML or JSON with their configuration, as SLUG=FILE.
-        tasks_directory: where the directories of tasks are made; the system's temporary directory
-            unless given.
-        keep_tasks: whether the directory of a task stays there when the task has ended.
+        tasks_directory: where the directories of tasks and steps are made; the system's temporary
+            directory unless given.
+        keep_tasks: whether the directory of a task or step stays there when it has ended.
+        host: name of the host whose steps of workflows run here.
+        scripts: directory of the scripts of that host.
+        pass_env: variables of this machine that the steps are given as well.
     """
 
     modules: Sequence[str]
@@ -88,6 +92,9 @@ class WorkerOptions:
     task_configurations: Sequence[str] = ()
     tasks_directory: str | None = None
     keep_tasks: bool = False
+    host: str | None = None
+    scripts: str | None = None
+    pass_env: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot work.
@@ -96,11 +103,11 @@ class WorkerOptions:
             ConfigurationError: nothing to serve, an address that is not http(s), a bad number or
                 name.
         """
-        if not (self.modules or self.buckets or self.workbooks or self.tasks):
+        if not (self.modules or self.buckets or self.workbooks or self.tasks or self.host):
             raise ConfigurationError(
                 "A worker needs something to serve: give a module that registers something to run, "
-                "by its dotted name or the path of its file, a bucket with --bucket NAME, or a "
-                "program with --task SLUG=COMMAND."
+                "by its dotted name or the path of its file, a bucket with --bucket NAME, a program "
+                "with --task SLUG=COMMAND, or a host with --host NAME --scripts DIR."
             )
         for name in self.buckets:
             check_bucket("--bucket", name)
@@ -114,6 +121,7 @@ class WorkerOptions:
             raise ConfigurationError(f"slots is {self.slots}; give 1 to {CLAIM_WORKS}.")
         self._check_executor()
         self._check_tasks()
+        self._check_host()
         if not 1 <= len(self.name) <= NAME_CHARACTERS:
             raise ConfigurationError(
                 f"The worker's name must have 1 to {NAME_CHARACTERS} characters."
@@ -130,6 +138,27 @@ class WorkerOptions:
             ConfigurationError: one of them cannot be read, or its program is not there.
         """
         return read_commands(self.tasks, self.task_kinds, self.task_configurations)
+
+    def served_host(self) -> Host | None:
+        """Return the host whose steps run here, if any.
+
+        Raises:
+            ConfigurationError: its name, its directory or a variable cannot be used.
+        """
+        return read_host(self.host, self.scripts, self.pass_env)
+
+    @property
+    def loads_code(self) -> bool:
+        """Whether slots need processes that have loaded something, ready for works to come."""
+        return bool(self.modules or self.buckets or self.workbooks or not self.host)
+
+    def _check_host(self) -> None:
+        self.served_host()
+        if self.host and self.executor != "process":
+            raise ConfigurationError(
+                f"Steps run in processes of their own, not with --executor {self.executor}. Serve "
+                "--host with another worker, with --executor process."
+            )
 
     def _check_tasks(self) -> None:
         self.commands()

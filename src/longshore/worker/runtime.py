@@ -18,7 +18,6 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +29,8 @@ from longshore.wire.worker import Claimed, Goodbye, Lost
 from longshore.worker import memory
 from longshore.worker.attempts import Attempts
 from longshore.worker.backoff import Backoff
-from longshore.worker.channel import Begin, Loaded
+from longshore.worker.channel import Loaded
 from longshore.worker.claims import Claims
-from longshore.worker.cluster_slot import Cluster, ClusterSlot
 from longshore.worker.console import make_log
 from longshore.worker.launchers import make_launchers, memory_limit_bytes
 from longshore.worker.leases import Leases
@@ -40,11 +38,11 @@ from longshore.worker.livelogs import Accepted, LiveLogs
 from longshore.worker.membership import Membership
 from longshore.worker.options import WorkerOptions
 from longshore.worker.pace import Pace
-from longshore.worker.process_slot import ProcessSlot
 from longshore.worker.reports import Reporter
+from longshore.worker.slot_kinds import make_slots
 from longshore.worker.slots import SetUpFailed, Slot, first_of
 from longshore.worker.tasks_programs import Programs
-from longshore.worker.thread_slot import SharedCode, ThreadSlot, capture_prints
+from longshore.worker.thread_slot import capture_prints
 from longshore.worker.transport import Transport
 
 __all__ = ["Worker", "WorkerOptions", "run"]
@@ -114,8 +112,9 @@ class Worker:
             options,
             self._programs,
             self._transport,
+            self._leases,
             directory=self._directory,
-            on_group=self._leases.guard,
+            worker_id=lambda: self._membership.worker_id,
         )
         self._attempts = Attempts(
             self._transport,
@@ -135,7 +134,9 @@ class Worker:
             hand_back=self._attempts.hand_back,
             log=self._log,
         )
-        self._slots = self._make_slots()
+        self._slots = make_slots(
+            options, on_loaded=self._loaded, on_group=self._leases.guard, log=self._log
+        )
 
     def drain(self) -> None:
         """Stop claiming and end after what runs; called again, end at once."""
@@ -181,34 +182,6 @@ class Worker:
             more_to_come=lambda: self._claims.some_ahead,
             log=self._log,
         )
-
-    def _make_slots(self) -> Sequence[Slot]:
-        options = self._options
-        if options.executor in ("dask", "ray"):
-            cluster = Cluster(
-                options.executor,
-                options.address or "",
-                options.modules,
-                on_loaded=self._loaded,
-                on_group=self._leases.guard,
-                log=self._log,
-            )
-            return [ClusterSlot(cluster) for _ in range(options.slots)]
-        begin = Begin(
-            list(options.modules), memory_limit_bytes(self._options), buckets=bool(options.buckets)
-        )
-        if options.executor == "thread":
-            code = SharedCode(begin, self._loaded)
-            return [ThreadSlot(code) for _ in range(options.slots)]
-        return [
-            ProcessSlot(
-                begin,
-                grace_s=options.grace_s,
-                on_loaded=self._loaded,
-                on_group=self._leases.guard,
-            )
-            for _ in range(options.slots)
-        ]
 
     def _loaded(self, offers: Loaded) -> None:
         if self._offers.done():
@@ -295,6 +268,7 @@ class Worker:
             + [f"bucket {name}" for name in self._buckets(offers)]
             + [f"worker {each.slug} {each.version}" for each in self._programs.offers()]
             + (["workbooks"] if options.workbooks else [])
+            + ([f"host {options.host}"] if options.host else [])
         )
         limit = memory_limit_bytes(self._options)
         limits = {"memory": memory.readable(limit)} if options.executor == "process" else {}

@@ -11,6 +11,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from longshore.settings import child_environment
 from longshore.worker import memory
@@ -97,6 +98,7 @@ class OwnedProcess:
         on_output: OnOutput | None = None,
         descriptors: Sequence[int] = (),
         environment: Mapping[str, str] | None = None,
+        directory: Path | None = None,
     ) -> None:
         """Start a program; it has no input.
 
@@ -105,6 +107,7 @@ class OwnedProcess:
             on_output: called with the stream's name and bytes; None lets it write to ours.
             descriptors: what it inherits beside its outputs.
             environment: its variables; ours without the key unless given.
+            directory: where it starts; in our own working directory unless given.
 
         Raises:
             OSError: the program cannot be started.
@@ -124,6 +127,7 @@ class OwnedProcess:
             pass_fds=descriptors,
             start_new_session=True,
             env=environment,
+            cwd=directory,
         )
         self.pid = self._process.pid
         self._pumps = []

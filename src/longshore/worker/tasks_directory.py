@@ -14,10 +14,7 @@ Names and variables are those of the published workers (`arkindex-base-worker` 0
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import re
-import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -129,19 +126,6 @@ class TaskDirectory:
         else:
             # A model of one file takes the place of the directory, as with the published workers.
             archive.rename(target)
-
-
-def remove(directory: Path) -> None:
-    """Remove a directory, and in it directories that the program has protected from that."""
-    shutil.rmtree(directory, ignore_errors=True)
-    if directory.exists():
-        for path, folders, _ in os.walk(directory):
-            # Before the walk goes down into them; links are not followed, and not changed.
-            for folder in (Path(path, name) for name in folders):
-                with contextlib.suppress(OSError):
-                    if not folder.is_symlink():
-                        folder.chmod(0o700)
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 async def _fetch(transport: Transport, file: TaskFile | TaskModel, target: Path) -> None:
