@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, insert, select
 from longshore import limits
 from longshore.access.roles import Principal
 from longshore.access.tables import audit
-from longshore.storage import now_us
+from longshore.storage import mark, now_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,11 @@ def record(
     detail: Mapping[str, Any] | None = None,
     request_id: str | None = None,
 ) -> None:
-    """Write down a change, in the transaction of the change itself."""
+    """Write down a change, in the transaction of the change itself.
+
+    So each change that is written down is also a point at which a test may kill the server.
+    """
+    mark(connection, action)
     connection.execute(
         insert(audit).values(
             organisation_id=principal.organisation_id,
