@@ -24,18 +24,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from longshore import ids, limits
 from longshore.access import keystore_sealing as sealing
+from longshore.access import masking
 from longshore.access.keystore_tables import keystore_entries, keystore_keys, keystore_versions
 from longshore.access.tables import audit
 from longshore.errors import Conflict, InvalidRequest, NotFound, TooLarge
-from longshore.storage import notify, now_us
+from longshore.storage import now_us
 
 ORGANISATION: Final = "organisation"
 CORPUS: Final = "corpus"
 APPS: Final = "apps"
 _WORKFLOW: Final = "workflow:"
 _RUN: Final = "run:"
-TOPIC: Final = "keystore:"
-"""Beginning of the topic of an organisation whose values have changed."""
 _OWN: Final = keystore_entries.c.scope.not_like(f"{_RUN}%")
 
 
@@ -153,7 +152,7 @@ def put(
     _change(connection, row.id, {**about.columns(), "version": version}, actor)
     if not scope.startswith(_RUN):
         _check_count(connection, organisation_id)
-    notify(connection, TOPIC + organisation_id)
+    masking.changed(connection, organisation_id)
     return get(connection, organisation_id, name, scope=scope)
 
 
@@ -382,7 +381,7 @@ def _remove(connection: Connection, organisation_id: str, entry_ids: Sequence[st
         connection.execute(
             delete(keystore_keys).where(keystore_keys.c.organisation_id == organisation_id)
         )
-    notify(connection, TOPIC + organisation_id)
+    masking.changed(connection, organisation_id)
 
 
 def _audit(

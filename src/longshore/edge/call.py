@@ -12,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore import ids, limits
-from longshore.access import Permission, Principal, answers, audit
+from longshore.access import Permission, Principal, answers, audit, masking
 from longshore.access.answers import Answer
 from longshore.access.keystore import Reader
+from longshore.access.masking import Masker
 from longshore.edge.authentication import check_context, token_of
 from longshore.edge.context import Context
 from longshore.edge.responses import encode, json_response
@@ -111,6 +112,16 @@ class Call:
         made, replayed = await self.context.database.write(answer)
         extra = {**made.headers, REPLAYED_HEADER: "true"} if replayed else made.headers
         return _response(made, extra)
+
+    async def masker(self) -> Masker:
+        """Return what takes the secrets of the caller's organisation out of what is stored.
+
+        Raises:
+            ConfigurationError: see `longshore.access.masking.of`.
+        """
+        database, organisation_id = self.context.database, self.principal.organisation_id
+        known = masking.known(database, organisation_id)
+        return await database.read(masking.of, organisation_id) if known is None else known
 
     def reader(self, **detail: Any) -> Reader:
         """Return who reads the keystore in this request; `detail` goes into the audit log."""

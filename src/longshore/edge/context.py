@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from longshore.access import keystore_master
+from longshore.access import keystore_master, masking
 from longshore.clock import Clock
 from longshore.edge.authentication import Authenticator
 from longshore.edge.outbound import Outbound
@@ -42,6 +42,7 @@ class Context:
         self.wakeups = Wakeups(self.database)
         self.outbound = Outbound(self.settings.webhook_networks)
         self.keyring = keystore_master.install(self.database, self.settings)
+        masking.install(self.database)
 
     def shared(self, make: Callable[[Database], T]) -> T:
         """Return what `make(database)` gave at the first call: one for all requests."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
@@ -14,8 +15,9 @@ from starlette.responses import Response
 
 from longshore import limits
 from longshore.access import Permission
+from longshore.access.masking import Masker
 from longshore.edge import files
-from longshore.edge.body import stream, struct_body
+from longshore.edge.body import ASIDE_BYTES, stream, struct_body
 from longshore.edge.call import Call, allow
 from longshore.edge.presence import has_left
 from longshore.edge.responses import json_response
@@ -170,7 +172,12 @@ async def report(request: Request, call: Worker) -> Response:
     )
     if len(wanted.reports) > limits.CLAIM_WORKS:
         raise TooLarge(f"{len(wanted.reports)} reports; send at most {limits.CLAIM_WORKS} at once.")
-    endings = [_ending(each) for each in wanted.reports]
+    masker = await call.masker()
+    size = sum(len(bytes(each.result)) for each in wanted.reports) if masker else 0
+    if size > ASIDE_BYTES:
+        endings = await asyncio.to_thread(_endings, wanted.reports, masker)
+    else:
+        endings = _endings(wanted.reports, masker)
 
     def finish(connection: Connection) -> list[works.Lost]:
         return worker_surfaces.finish(
@@ -185,15 +192,17 @@ async def report(request: Request, call: Worker) -> Response:
 async def append_logs(request: Request, call: Worker) -> Response:
     """Keep what user code printed; lines of works that the worker does not hold are dropped."""
     wanted = await struct_body(request, wire.LogRequest)
+    masker = await call.masker()
+    texts = masker.cut([line.text for line in wanted.lines])
     lines = [
         logs.NewLine(
             line.work_id,
             line.attempt,
             line.at_us,
             line.stream if line.stream in _STREAMS else "worker",
-            line.text,
+            text,
         )
-        for line in wanted.lines
+        for line, text in zip(wanted.lines, texts, strict=True)
     ]
 
     def append(connection: Connection) -> int:
@@ -306,28 +315,35 @@ def _check_bucket(name: str) -> None:
         ) from error
 
 
-def _ending(report: wire.Report) -> works.Ending:
+def _endings(reports: Sequence[wire.Report], masker: Masker) -> list[works.Ending]:
+    return [_ending(each, masker) for each in reports]
+
+
+def _ending(report: wire.Report, masker: Masker) -> works.Ending:
     success = report.outcome is wire.Outcome.SUCCESS
     result: bytes | None = bytes(report.result)
     if not success and result == bytes(wire.NO_RESULT):
         result = None
+    if result is not None:
+        result = masker.json(result)
     return works.Ending(
         work_id=report.work_id,
         attempt=report.attempt,
         outcome=works.Outcome(report.outcome.value),
         result=result,
-        error=None if report.error is None else _error(report.error),
+        error=None if report.error is None else _error(report.error, masker),
         retry_delay_s=report.retry_delay_s,
     )
 
 
-def _error(error: wire.AttemptError) -> bytes:
+def _error(error: wire.AttemptError, masker: Masker) -> bytes:
     most = limits.ERROR_CHARACTERS
+    kind, message, traceback = masker.cut([error.type, error.message, error.traceback])
     return msgspec.json.encode(
         wire.AttemptError(
-            type=error.type[: limits.NAME_CHARACTERS],
-            message=error.message[:most],
-            traceback=error.traceback[-most:],
+            type=kind[: limits.NAME_CHARACTERS],
+            message=message[:most],
+            traceback=traceback[-most:],
         )
     )
 
