@@ -434,3 +434,9 @@ SCHEDULE_LATE_S: Final = 60.0
 
 GUARD_RESULT_BYTES: Final = 64 * 1024
 """Longest result, as JSON, that is kept of what a step does once."""
+
+SIMULATED_THROTTLES: Final = 200
+"""Most throttles that one simulation tries."""
+
+SIMULATED_STEPS: Final = 500_000
+"""Most steps that one simulation plays through, over all of its throttles and samples."""

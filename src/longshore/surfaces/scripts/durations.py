@@ -23,6 +23,8 @@ WEEKDAY_SAMPLES: Final = 4
 DEFAULT_S: Final = 60.0
 """What is expected of a step without history whose definition does not say either."""
 
+_UNKNOWN: Final = Step(host="none")
+
 Basis = Literal["weekday", "history", "definition", "default"]
 
 
@@ -110,6 +112,14 @@ def forecasts(
     return {
         name: forecast(known.get(hosts.fold(name), []), step, weekday=weekday)
         for name, step in steps.items()
+    }
+
+
+def remembered(connection: Connection, workflow_id: str, *, weekday: int) -> dict[str, float]:
+    """Return the seconds expected of each step of a workflow that has history, by folded name."""
+    return {
+        name: forecast(history, _UNKNOWN, weekday=weekday).seconds
+        for name, history in _history(connection, workflow_id, weekday).items()
     }
 
 

@@ -29,6 +29,8 @@ class LiveStep:
         expected_s: what it takes from its start on.
         elapsed_s: since its present attempt began, where it runs.
         queued_s: since it became ready, where it waits for a worker.
+        blocked: it cannot go on as things are, hold or not: what it waits for has failed.
+        foreign: it belongs to another run and only takes its slot.
         other fields: as those of simulating.Task.
     """
 
@@ -41,7 +43,10 @@ class LiveStep:
     queued_s: float = 0.0
     keys: tuple[tuple[str, int], ...] = ()
     held: bool = False
+    blocked: bool = False
+    foreign: bool = False
     event_priority: int = 100
+    priority: int | None = None
 
     @property
     def remaining_s(self) -> float:
@@ -122,13 +127,15 @@ def continuation(
         order = Order()  # What was hurried is there.
     plan = plan_rest(steps, order, holds=holds)
     outcome = simulate(plan, slots)
-    slack = _slack(plan, order)
-    chain_s = max(longest_paths(plan.graph, _durations(plan)).values(), default=0.0)
+    own = [step for step in steps if not step.foreign]
+    graph = Graph.of({step.name: plan.graph.before[step.name] for step in own})
+    durations = {task.name: task.duration_s for task in plan.tasks}
+    slack = _slack(graph, durations, order)
     return Continuation(
-        remaining_s=outcome.makespan_s,
-        chain_s=chain_s,
-        steps={step.name: _estimate(step, outcome, slack[step.name]) for step in steps},
-        stuck=outcome.stuck,
+        remaining_s=max((outcome.ends.get(step.name, 0.0) for step in own), default=0.0),
+        chain_s=max(longest_paths(graph, durations).values(), default=0.0),
+        steps={step.name: _estimate(step, outcome, slack[step.name]) for step in own},
+        stuck=tuple(step.name for step in own if step.name not in outcome.ends),
     )
 
 
@@ -148,9 +155,10 @@ def _task(step: LiveStep, holds: bool) -> Task:
         keys=step.keys,
         running=step.phase == "running",
         submitted=step.phase == "queued",
-        held=holds and step.held and step.phase in ("waiting", "queued"),
+        held=step.blocked or (holds and step.held and step.phase in ("waiting", "queued")),
         ready_s=-step.queued_s,
         event_priority=step.event_priority,
+        priority=step.priority,
     )
 
 
@@ -164,13 +172,9 @@ def _estimate(step: LiveStep, outcome: Outcome, slack_s: float | None) -> Estima
     )
 
 
-def _durations(plan: Plan) -> dict[str, float]:
-    return {task.name: task.duration_s for task in plan.tasks}
-
-
-def _slack(plan: Plan, order: Order) -> dict[str, float | None]:
+def _slack(graph: Graph, durations: Mapping[str, float], order: Order) -> dict[str, float | None]:
     """Return how far each step is from the longest chain; None for what does not lead to a target."""
-    graph, durations = plan.graph, _durations(plan)
+    slack: dict[str, float | None] = dict.fromkeys(graph.before)
     if order.path == "local" and order.step is not None:
         chosen = graph.ancestors(order.step) | {order.step}
         graph = Graph.of({name: graph.before[name] for name in graph.sorted if name in chosen})
@@ -180,5 +184,4 @@ def _slack(plan: Plan, order: Order) -> dict[str, float | None]:
         earlier = (heads[each] + durations[each] for each in graph.before[name])
         heads[name] = max(earlier, default=0.0)
     longest = max(tails.values(), default=0.0)
-    slack: dict[str, float | None] = dict.fromkeys(plan.graph.before)
     return slack | {name: longest - heads[name] - tails[name] for name in heads}

@@ -35,6 +35,7 @@ class Task:
         held: it never starts, and nothing that waits for it.
         ready_s: when it became ready, in seconds relative to the start, where that was before it.
         event_priority: 0 to 999, lower first.
+        priority: the engine's, of what has one already that is not to be worked out here.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Task:
     held: bool = False
     ready_s: float = 0.0
     event_priority: int = 100
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,10 @@ class Plan:
             tasks=tuple(tasks),
             graph=graph,
             priorities=tuple(
-                priority(task.event_priority, paths.get(task.name, 0.0)) for task in tasks
+                priority(task.event_priority, paths.get(task.name, 0.0))
+                if task.priority is None
+                else task.priority
+                for task in tasks
             ),
             after=tuple(tuple(place[each] for each in graph.after[task.name]) for task in tasks),
         )
