@@ -41,14 +41,18 @@ def runs(
     With `lock` it cannot end before this transaction does: what is written for it belongs to the
     time in which it ran. Take this lock before any other.
     """
-    query = select(works.c.id).where(
-        works.c.id == work_id,
-        works.c.organisation_id == organisation_id,
-        works.c.attempt == attempt,
-        works.c.state == State.RUNNING.value,
+    query = (
+        select(works.c.id)
+        .join(scripts_step_works, scripts_step_works.c.work_id == works.c.id)
+        .where(
+            works.c.id == work_id,
+            works.c.attempt == attempt,
+            works.c.state == State.RUNNING.value,
+            scripts_step_works.c.organisation_id == organisation_id,
+        )
     )
     if lock:
-        query = query.with_for_update(read=True)
+        query = query.with_for_update(read=True, of=works)
     return connection.scalar(query) is not None
 
 

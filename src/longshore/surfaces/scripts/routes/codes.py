@@ -80,7 +80,7 @@ def _check_held(connection: Connection, organisation_id: str, wanted: CodeReques
         .join(scripts_step_works, scripts_step_works.c.work_id == works.c.id)
         .where(
             works.c.id == wanted.work_id,
-            works.c.organisation_id == organisation_id,
+            scripts_step_works.c.organisation_id == organisation_id,
             works.c.attempt == wanted.attempt,
             works.c.worker_id == wanted.worker_id,
             works.c.state == State.RUNNING.value,
