@@ -105,6 +105,7 @@ tidy: $(COMPLETE)
 generated: $(COMPLETE)
 	@echo "==> Generated code and pages are up to date"
 	@$(BIN)/python tools/unasync.py --check
+	@$(BIN)/python tools/cawbs_alike.py --check
 	@$(BIN)/python tools/reference.py --check
 
 spelling: $(COMPLETE)
