@@ -19,6 +19,7 @@ import msgspec
 
 from longshore import ids
 from longshore.settings import child_environment
+from longshore.wire.scripts import CodeAnswer, CodeRequest
 from longshore.wire.worker import (
     AppFile,
     AppPayload,
@@ -69,6 +70,7 @@ class Ledger:
     left: list[str] = field(default_factory=list)
     blobs: dict[str, bytes] = field(default_factory=dict)
     uploads: list[str] = field(default_factory=list)
+    codes: list[CodeRequest] = field(default_factory=list)
     refuse_logs: bool = False
     down: bool = False
     waiting: int = 0
@@ -387,6 +389,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._problem(500, "server_fault", "Logs are broken today.")
         self.ledger.lines += msgspec.json.decode(body, type=LogRequest).lines
         return {}
+
+    def _code(self, body: bytes) -> Any:
+        self.ledger.codes.append(msgspec.json.decode(body, type=CodeRequest))
+        return CodeAnswer(code=f"ac_fresh-{len(self.ledger.codes)}", expires_s=60.0)
 
     def _leave(self, body: bytes) -> Any:
         self.ledger.left.append(msgspec.json.decode(body, type=Goodbye).worker_id)

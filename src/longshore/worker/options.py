@@ -103,6 +103,7 @@ class WorkerOptions:
             ConfigurationError: nothing to serve, an address that is not http(s), a bad number or
                 name.
         """
+        self._check_host()
         if not (self.modules or self.buckets or self.workbooks or self.tasks or self.host):
             raise ConfigurationError(
                 "A worker needs something to serve: give a module that registers something to run, "
@@ -121,7 +122,6 @@ class WorkerOptions:
             raise ConfigurationError(f"slots is {self.slots}; give 1 to {CLAIM_WORKS}.")
         self._check_executor()
         self._check_tasks()
-        self._check_host()
         if not 1 <= len(self.name) <= NAME_CHARACTERS:
             raise ConfigurationError(
                 f"The worker's name must have 1 to {NAME_CHARACTERS} characters."

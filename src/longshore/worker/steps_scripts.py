@@ -234,8 +234,9 @@ def _near(name: str, present: Iterable[str]) -> str:
         by_folded.setdefault(each.casefold(), each)
         by_folded.setdefault(each.rpartition("/")[2].casefold(), each)
     folded = name.casefold()
-    close = difflib.get_close_matches(folded, by_folded, n=3, cutoff=0.7)
-    close += difflib.get_close_matches(folded.rpartition("/")[2], by_folded, n=1, cutoff=0.9)
+    # The same name in another case or another folder is what was meant.
+    same = [each for each in (folded, folded.rpartition("/")[2]) if each in by_folded][:1]
+    close = same or difflib.get_close_matches(folded, by_folded, n=2, cutoff=0.75)
     names = dict.fromkeys(by_folded[each] for each in close)
     return f" Did you mean {' or '.join(names)}?" if names else ""
 
