@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from longshore.cli import workflow_planning
+
 app = typer.Typer(
     help="Define workflows of scripts, and see what starts them.",
     no_args_is_help=True,
@@ -14,3 +16,6 @@ app = typer.Typer(
 @app.callback()
 def _workflow() -> None:
     """Define workflows of scripts, and see what starts them."""
+
+
+workflow_planning.register(app)
