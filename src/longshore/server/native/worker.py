@@ -147,6 +147,7 @@ async def _lease(
         limit=wanted.limit,
         holder=wanted.worker_id,
         lease_s=call.context.settings.lease_s,
+        code_s=call.context.settings.access_code_s,
     )
 
 

@@ -24,6 +24,8 @@ from longshore.surfaces.buckets import query, updating, withdrawing
 from longshore.surfaces.buckets.withdrawing import Wanted
 from longshore.surfaces.corpus import judging, tasks
 from longshore.surfaces.pipelines import chunks
+from longshore.surfaces.scripts import claiming, recording
+from longshore.surfaces.scripts import judging as scripts_judging
 from longshore.wire import worker as wire
 
 _PDF_KEY: Final = b'"pdf_blob_id"'
@@ -52,6 +54,7 @@ class Claim:
     holder: str
     lease_s: float
     among: list[str] | None
+    code_s: float = limits.ACCESS_CODE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +114,25 @@ def look(
 
 
 def claim(
-    connection: Connection, found: Found, *, limit: int, holder: str, lease_s: float
+    connection: Connection,
+    found: Found,
+    *,
+    limit: int,
+    holder: str,
+    lease_s: float,
+    code_s: float = limits.ACCESS_CODE_S,
 ) -> list[wire.Claimed]:
-    """Lease up to `limit` works. Which surface comes first is left to chance, so that none waits."""
+    """Lease up to `limit` works. Which surface comes first is left to chance, so that none waits.
+
+    `code_s` is how long the one-time codes of steps of workflows are valid.
+    """
     claimed: list[wire.Claimed] = []
     order = list(found.queue_ids)
     random.shuffle(order)
     for surface in order:
         if len(claimed) < limit:
-            asked = Claim(found.queue_ids[surface], holder, lease_s, found.among.get(surface))
+            among = found.among.get(surface)
+            asked = Claim(found.queue_ids[surface], holder, lease_s, among, code_s)
             claimed += SURFACES[surface].claim(connection, asked, limit - len(claimed))
     return claimed
 
@@ -256,6 +269,18 @@ def _claim_tasks(connection: Connection, asked: Claim, limit: int) -> list[wire.
     return [_claimed(lease, payload) for lease, payload in claimed]
 
 
+def _claim_steps(connection: Connection, asked: Claim, limit: int) -> list[wire.Claimed]:
+    claimed = claiming.claim(
+        connection,
+        asked.queue_ids,
+        limit=limit,
+        holder=asked.holder,
+        lease_s=asked.lease_s,
+        code_s=asked.code_s,
+    )
+    return [_claimed(lease, payload) for lease, payload in claimed]
+
+
 def _record_files(connection: Connection, organisation_id: str, endings: Sequence[Ending]) -> None:
     for ending in endings:
         if ending.result is not None and ending.outcome is Outcome.SUCCESS:
@@ -325,5 +350,12 @@ SURFACES: Final[dict[str, Surface]] = {
         result_bytes=limits.CHUNK_RESULT_BYTES,
     ),
     "corpus": Surface(_claim_tasks, tasks.record, judged=judging.judged, follows_returns=True),
+    "scripts": Surface(
+        _claim_steps,
+        recording.record,
+        judged=scripts_judging.judged,
+        keeps_results=True,
+        follows_returns=True,
+    ),
 }
 """The surfaces whose works workers run."""

@@ -6,7 +6,16 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from longshore.surfaces.scripts.routes import codes, collector_steps
+from longshore.surfaces.scripts.routes import (
+    codes,
+    collector,
+    collector_flags,
+    collector_steps,
+    keystore,
+    keystore,
+    planning,
+    runs,
+)
 
 OPEN_PATHS: Final[frozenset[str]] = frozenset({codes.APICODE})
 """What answers without a key."""
@@ -15,5 +24,10 @@ router = APIRouter(tags=["scripts"])
 native = APIRouter(tags=["worker protocol"])
 """What workers ask for besides the worker's protocol."""
 router.include_router(codes.router)
+router.include_router(collector.router)
 router.include_router(collector_steps.router)
+router.include_router(collector_flags.router)
+router.include_router(planning.router)
+router.include_router(runs.router)
+router.include_router(keystore.router)
 native.include_router(codes.native)

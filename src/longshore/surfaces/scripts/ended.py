@@ -1,0 +1,15 @@
+"""What follows from the end of a run: others of its event may start, and what waits for its end."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from longshore.surfaces.scripts import turns
+from longshore.surfaces.scripts.board import Run
+
+
+def follow_run(connection: Connection, run: Run) -> list[int]:
+    """Do what follows from the end of a run; return the runs that are to be advanced for it."""
+    if run.event_folded is None:
+        return []
+    return turns.pick(connection, run.organisation_id, run.event_folded)

@@ -1,0 +1,77 @@
+"""Runs of workflows: starting, watching and operating them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from longshore.edge.paging import Page, paging
+from longshore.surfaces.scripts import viewing
+from longshore.surfaces.scripts.routes.shared import PREFIX, Reader, answer
+from longshore.surfaces.scripts.viewing import Filter
+
+router = APIRouter(prefix=PREFIX, tags=["scripts"])
+
+
+@router.get("/runs")
+async def list_runs(
+    call: Reader,
+    page: Annotated[Page, Depends(paging)],
+    workflow: str | None = None,
+    state: str | None = None,
+    trigger: str | None = None,
+    event: str | None = None,
+    business_date: str | None = None,
+) -> Response:
+    """List runs, the newest first, with the number of their steps by state."""
+    wanted = Filter(workflow, state, trigger, event, business_date)
+    found = await call.read(
+        viewing.listing,
+        call.principal.organisation_id,
+        wanted,
+        limit=page.limit,
+        offset=page.offset,
+    )
+    return answer({"runs": found})
+
+
+@router.get("/runs/{run_id}")
+async def show_run(run_id: str, call: Reader) -> Response:
+    """Show a run with its counts and areas."""
+    return answer(await call.read(viewing.show, call.principal.organisation_id, run_id))
+
+
+@router.get("/runs/{run_id}/steps")
+async def list_steps(
+    run_id: str,
+    call: Reader,
+    name: str | None = None,
+    status: str | None = None,
+    area: str | None = None,
+    host: str | None = None,
+) -> Response:
+    """List the steps of a run; those whose name has `name` in it, of a status, area or host."""
+    found = await call.read(
+        viewing.steps,
+        call.principal.organisation_id,
+        run_id,
+        name=name,
+        status=status,
+        area=area,
+        host=host,
+    )
+    return answer({"steps": found})
+
+
+@router.get("/runs/{run_id}/steps/{name}")
+async def show_step(run_id: str, name: str, call: Reader) -> Response:
+    """Show a step with its attempts."""
+    return answer(await call.read(viewing.step, call.principal.organisation_id, run_id, name))
+
+
+@router.get("/runs/{run_id}/steps/{name}/tree")
+async def show_tree(run_id: str, name: str, call: Reader) -> Response:
+    """Show what a step depends on, and what depends on it, all the way."""
+    return answer(await call.read(viewing.tree, call.principal.organisation_id, run_id, name))
