@@ -17,7 +17,7 @@ from longshore.server import metrics, pages, problems
 from longshore.server.health import Health
 from longshore.server.lifespan import lifespan
 from longshore.server.middleware import PathGuard, RequestLog, UnreadBody
-from longshore.server.native import NATIVE, about, keys, queues, webhooks, worker, works
+from longshore.server.native import NATIVE, about, keys, keystore, queues, webhooks, worker, works
 from longshore.server.quick import QuickRoutes
 from longshore.surfaces.apps.routes import router as apps_router
 from longshore.surfaces.buckets.routes import router as buckets_router
@@ -70,7 +70,7 @@ def create_app(context: Context) -> FastAPI:
     app.state.metrics = metrics.Metrics()
     app.include_router(_root)
     app.include_router(buckets_router)
-    for part in (works, queues, keys, about, worker, webhooks, services, workbooks):
+    for part in (works, queues, keys, keystore, about, worker, webhooks, services, workbooks):
         app.include_router(part.router, prefix=NATIVE)
     app.include_router(pipelines_router)
     app.include_router(corpus_router)

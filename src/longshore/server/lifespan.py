@@ -20,6 +20,7 @@ from longshore.engine import artifacts, janitor
 from longshore.errors import CorruptData, Unavailable
 from longshore.server.jobs import JobRunner
 from longshore.server.logging import get_logger
+from longshore.server.native import keystore_jobs
 from longshore.surfaces.apps import jobs as apps_jobs
 from longshore.surfaces.buckets import jobs as buckets_jobs
 from longshore.surfaces.buckets import notices
@@ -45,6 +46,7 @@ _JOBS: Final = (
     corpus_image_jobs,
     corpus_deletion,
     corpus_process_jobs,
+    keystore_jobs,
 )
 HANDLERS: Final = {name: handler for jobs in _JOBS for name, handler in jobs.HANDLERS.items()}
 PASSES: Final = {name: one for jobs in _JOBS for name, one in jobs.PASSES.items()}

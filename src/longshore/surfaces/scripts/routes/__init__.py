@@ -12,7 +12,6 @@ from longshore.surfaces.scripts.routes import (
     collector_flags,
     collector_steps,
     keystore,
-    keystore,
     planning,
     runs,
 )
