@@ -11,9 +11,11 @@ from longshore.surfaces.scripts.routes import (
     collector,
     collector_flags,
     collector_steps,
+    hosts,
     keystore,
     planning,
     runs,
+    workflows,
 )
 
 OPEN_PATHS: Final[frozenset[str]] = frozenset({codes.APICODE})
@@ -29,4 +31,6 @@ router.include_router(collector_flags.router)
 router.include_router(planning.router)
 router.include_router(runs.router)
 router.include_router(keystore.router)
+router.include_router(workflows.router)
+router.include_router(hosts.router)
 native.include_router(codes.native)
