@@ -13,6 +13,7 @@ from longshore.cli.console import dimmed, emit_json, out
 from longshore.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from longshore.server.companion import ServedHost
     from longshore.server.run import ReadyInfo
 
 
@@ -30,6 +31,18 @@ AppsOption = Annotated[
 SlotsOption = Annotated[
     int | None,
     typer.Option("--slots", min=1, help="Slots of that worker; default is one per processor."),
+]
+WorkerHostOption = Annotated[
+    str | None,
+    typer.Option(
+        "--worker-host",
+        metavar="NAME",
+        help="The host whose steps of workflows that worker runs; --host is the address to listen on.",
+    ),
+]
+ScriptsOption = Annotated[
+    Path | None,
+    typer.Option("--scripts", metavar="DIR", help="Where the scripts of that host lie."),
 ]
 
 
@@ -64,6 +77,8 @@ def up(
     no_worker: NoWorkerOption = False,
     apps: AppsOption = None,
     slots: SlotsOption = None,
+    worker_host: WorkerHostOption = None,
+    scripts: ScriptsOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print address and stores as one line of JSON.")
     ] = False,
@@ -75,6 +90,7 @@ def up(
     Requests are logged to standard error as JSON, on a terminal only with LONGSHORE_LOG_LEVEL=info.
     """
     _check_apps(apps or [])
+    served = _served_host(worker_host, scripts)
     settings = settings_of(data=data, database=database, blobs=blobs, host=host, port=port)
     if "log_level" not in settings.model_fields_set and sys.stderr.isatty():
         # A line for each request would bury what a person at the terminal needs to see.
@@ -85,7 +101,14 @@ def up(
         _print_json(info) if as_json else _print(info, no_worker=no_worker)
         sys.stdout.flush()
 
-    code = serve(settings, apps=apps or [], worker=not no_worker, on_ready=announce, slots=slots)
+    code = serve(
+        settings,
+        apps=apps or [],
+        worker=not no_worker,
+        on_ready=announce,
+        slots=slots,
+        host=served,
+    )
     raise typer.Exit(code)
 
 
@@ -97,6 +120,16 @@ def _check_apps(apps: list[str]) -> None:
                 f"There is no file {app}. Give --app the path of a Python file, or the dotted "
                 "name of a module."
             )
+
+
+def _served_host(name: str | None, scripts: Path | None) -> ServedHost | None:
+    """Return the host for the worker, looked at before anything is started."""
+    from longshore.server.companion import ServedHost
+    from longshore.worker.steps_host import read_host
+
+    text = None if scripts is None else str(scripts)
+    host = read_host(name, text, option="--worker-host")
+    return None if host is None else ServedHost(host.name, host.scripts)
 
 
 def _print(info: ReadyInfo, *, no_worker: bool) -> None:
@@ -117,7 +150,8 @@ def _print(info: ReadyInfo, *, no_worker: bool) -> None:
 
 def _worker_text(info: ReadyInfo, *, no_worker: bool) -> str:
     if info.slots:
-        return f"{info.slots} slots for {', '.join(info.apps)}"
+        served = [*info.apps, *([f"host {info.host}"] if info.host else [])]
+        return f"{info.slots} slots for {', '.join(served)}"
     if no_worker:
         return "none beside this server (--no-worker)"
     return "none: start with --app MODULE_OR_FILE, or run `longshore worker MODULE_OR_FILE`"
@@ -133,6 +167,7 @@ def _print_json(info: ReadyInfo) -> None:
         "credentials": str(info.credentials),
         "organisation": info.organisation,
         "apps": list(info.apps),
+        "host": info.host,
         "slots": info.slots,
         "pid": info.pid,
         "start_s": info.start_s,

@@ -10,6 +10,8 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection
@@ -29,6 +31,14 @@ _SERVER_ONLY: Final = ("LONGSHORE_DATABASE", "LONGSHORE_BLOBS", "LONGSHORE_DATA"
 _log = get_logger("longshore.companion")
 
 
+@dataclass(frozen=True, slots=True)
+class ServedHost:
+    """The host whose steps of workflows the worker runs, and where its scripts lie."""
+
+    name: str
+    scripts: Path
+
+
 class Companion:
     """Keeps one worker process running beside the server.
 
@@ -45,13 +55,16 @@ class Companion:
         url: str,
         key: str,
         slots: int,
+        host: ServedHost | None = None,
     ) -> None:
-        """Serve `modules` with `slots` slots, from the server at `url`, as the holder of `key`."""
+        """Serve `modules` and `host`, with `slots` slots, from the server at `url`, by its `key`."""
         self._context = context
         self._organisation_id = organisation_id
         self._arguments = [sys.executable, "-m", "longshore", "worker", *modules]
         self._arguments += ["--server", url, "--slots", str(slots)]
         self._arguments += ["--drain-s", str(context.settings.drain_s)]
+        if host is not None:
+            self._arguments += ["--host", host.name, "--scripts", str(host.scripts)]
         # A server that is killed cannot stop it, and the next one starts its own.
         self._arguments += ["--parent-pid", str(os.getpid())]
         self._key = key

@@ -23,7 +23,7 @@ from longshore.edge.context import Context
 from longshore.errors import ConfigurationError
 from longshore.server import credentials, memory
 from longshore.server.app import create_app
-from longshore.server.companion import Companion
+from longshore.server.companion import Companion, ServedHost
 from longshore.server.credentials import Credentials
 from longshore.server.logging import configure as configure_logging
 from longshore.server.logging import get_logger
@@ -55,6 +55,7 @@ class ReadyInfo:
         organisation: name of the organisation that the keys open.
         key: the admin key; to be shown when `key_is_new`.
         apps: the modules that the worker beside the server serves.
+        host: name of the host that it serves, if any.
         slots: slots of that worker; 0 when there is none.
         pid: id of the server's process.
         start_s: how long the start took, in seconds.
@@ -70,6 +71,7 @@ class ReadyInfo:
     key: str = field(repr=False)
     key_is_new: bool
     apps: tuple[str, ...]
+    host: str | None
     slots: int
     pid: int
     start_s: float
@@ -82,6 +84,7 @@ def serve(
     worker: bool,
     on_ready: Callable[[ReadyInfo], None],
     slots: int | None = None,
+    host: ServedHost | None = None,
 ) -> int:
     """Run a server until SIGTERM or SIGINT; return the exit code of the process.
 
@@ -91,9 +94,10 @@ def serve(
     Args:
         settings: how to run.
         apps: modules or files that the worker beside the server serves.
-        worker: whether to start that worker, where there are apps.
+        worker: whether to start that worker, where there is something for it to serve.
         on_ready: called once, when the server answers.
         slots: slots of the worker; one for each CPU unless given.
+        host: whose steps of workflows that worker runs.
 
     Raises:
         ConfigurationError: the data directory, database, blob store or address cannot be used.
@@ -114,7 +118,7 @@ def serve(
         keys = _first_keys(context, url)
         count = slots or os.cpu_count() or 1
         companion = None
-        if worker and apps:
+        if worker and (apps or host):
             companion = Companion(
                 context,
                 organisation_id=keys.organisation.id,
@@ -122,17 +126,21 @@ def serve(
                 url=url,
                 key=keys.worker_token,
                 slots=count,
+                host=host,
             )
-        info = _ready_info(context, url, keys, tuple(apps), count if companion else 0)
+        info = replace(
+            _ready_info(context, url, keys),
+            apps=tuple(apps),
+            host=None if host is None else host.name,
+            slots=count if companion else 0,
+        )
         server = _Server(context, companion, info, on_ready, begun_s)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.serve([listener]))
     return 0
 
 
-def _ready_info(
-    context: Context, url: str, keys: FirstKeys, apps: tuple[str, ...], slots: int
-) -> ReadyInfo:
+def _ready_info(context: Context, url: str, keys: FirstKeys) -> ReadyInfo:
     return ReadyInfo(
         url=url,
         docs_url=f"{url}/docs",
@@ -143,8 +151,9 @@ def _ready_info(
         organisation=keys.organisation.name,
         key=keys.token,
         key_is_new=keys.made,
-        apps=apps,
-        slots=slots,
+        apps=(),
+        host=None,
+        slots=0,
         pid=os.getpid(),
         start_s=0.0,
     )

@@ -31,8 +31,10 @@ class Host:
     passed: Mapping[str, str]
 
 
-def read_host(name: str | None, scripts: str | None, passed: Sequence[str]) -> Host | None:
-    """Return the host of `--host`, `--scripts` and `--pass-env`; None where there is none.
+def read_host(
+    name: str | None, scripts: str | None, passed: Sequence[str] = (), *, option: str = "--host"
+) -> Host | None:
+    """Return the host of `--host` (or another `option`), `--scripts` and `--pass-env`, if any.
 
     Raises:
         ConfigurationError: one is given without the other, or cannot be used.
@@ -40,17 +42,17 @@ def read_host(name: str | None, scripts: str | None, passed: Sequence[str]) -> H
     if name is None:
         if scripts is not None or passed:
             raise ConfigurationError(
-                "--scripts and --pass-env are for the steps of a host. Name it with --host NAME."
+                f"--scripts and --pass-env are for the steps of a host. Name it with {option} NAME."
             )
         return None
     if _NAME.fullmatch(name) is None:
         raise ConfigurationError(
-            f"--host {name[:200]!a} cannot be the name of a host: it must begin with a letter or a "
+            f"{option} {name[:200]!a} cannot be the name of a host: it must begin with a letter or a "
             "digit and may have 64 letters, digits, dots, hyphens and underscores."
         )
     if scripts is None:
         raise ConfigurationError(
-            f"--host {name} needs --scripts DIR, the directory with the scripts of its steps."
+            f"{option} {name} needs --scripts DIR, the directory with the scripts of its steps."
         )
     directory = Path(scripts).expanduser().absolute()
     if not directory.is_dir():
