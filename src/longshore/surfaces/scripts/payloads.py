@@ -19,6 +19,7 @@ from longshore.clock import iso
 from longshore.engine.states import Outcome
 from longshore.errors import NotFound, PermissionDenied, TooLarge
 from longshore.storage import now_us
+from longshore.surfaces.scripts import board
 from longshore.surfaces.scripts.callers import Caller
 from longshore.surfaces.scripts.hosts import fold
 from longshore.surfaces.scripts.tables import (
@@ -64,7 +65,7 @@ def put(connection: Connection, caller: Caller, run_id: int, step: str, payload:
     """
     text = text_of(payload)
     if run_id != caller.run_id:
-        raise no_run(run_id)
+        raise board.no_run(run_id)
     if fold(step) != caller.folded:
         raise PermissionDenied(
             f"Step {caller.step!r} stores its own payload only, not that of {step[:200]!r}. Send "
@@ -99,7 +100,7 @@ def of_run(connection: Connection, organisation_id: str, run_id: int) -> str:
         .where(scripts_runs.c.id == run_id, scripts_runs.c.organisation_id == organisation_id)
     ).one_or_none()
     if row is None:
-        raise no_run(run_id)
+        raise board.no_run(run_id)
     return row.payload or _NOTHING
 
 
@@ -119,7 +120,7 @@ def of_step(connection: Connection, organisation_id: str, run_id: int, step: str
         )
     ).all()
     if not rows:
-        raise no_run(run_id)
+        raise board.no_run(run_id)
     wanted = next((row for row in rows if fold(row.name) == fold(step)), None)
     if wanted is None:
         raise _no_step(run_id, step, [row.name for row in rows])
@@ -191,13 +192,6 @@ def search(
         }
         for row in connection.execute(query)
     ]
-
-
-def no_run(run_id: int | str) -> NotFound:
-    """Return the error for a run that is not there, or is another organisation's."""
-    return NotFound(
-        f"There is no run (action) {str(run_id)[:40]}. `longshore workflow list` shows the runs."
-    )
 
 
 def _best_last(run_id: int) -> Select[Any]:

@@ -9,7 +9,7 @@ from fastapi import Path
 from sqlalchemy import Connection
 
 from longshore.edge.call import Call
-from longshore.surfaces.scripts import callers, payloads
+from longshore.surfaces.scripts import board, callers
 
 ActionId = Annotated[str, Path(alias="actionId", description="Id of a run: a number.")]
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
@@ -20,7 +20,7 @@ def action_id(wanted: int | str) -> int:
     """Return the id of a run; NotFound for what cannot be one, since nothing has it."""
     text = str(wanted).strip()
     if _DIGITS.fullmatch(text) is None or int(text) > _LARGEST:
-        raise payloads.no_run(text)
+        raise board.no_run(text)
     return int(text)
 
 
@@ -35,5 +35,5 @@ def readable(connection: Connection, call: Call, wanted: int | str) -> int:
     if call.principal.work is not None:
         caller = callers.calling(connection, call.principal.organisation_id, call.principal.work)
         if caller.run_id != run_id:
-            raise payloads.no_run(run_id)
+            raise board.no_run(run_id)
     return run_id
