@@ -18,12 +18,12 @@ from longshore.cli import (
     demo,
     doctor,
     keys,
+    keystore,
     process,
     queues,
     results,
     run,
     runs,
-    secrets,
     services,
     up,
     why,
@@ -82,7 +82,7 @@ app.add_typer(corpus.app, name="corpus")
 app.add_typer(process.app, name="process")
 app.add_typer(queues.app, name="queue")
 app.add_typer(keys.app, name="key")
-app.add_typer(secrets.app, name="secret")
+app.add_typer(keystore.app, name="keystore")
 app.add_typer(workflow.app, name="workflow")
 app.add_typer(demo.app, name="demo")
 

@@ -7,9 +7,9 @@ from longshore.sdk.operations import (
     Counts,
     Event,
     Key,
+    KeystoreEntry,
     LogLine,
     Queue,
-    Secret,
     Worker,
     WorkInfo,
 )
@@ -95,10 +95,10 @@ class KeyPage(Record):
     keys: tuple[Key, ...]
 
 
-class SecretPage(Record):
-    """All secrets."""
+class KeystorePage(Record):
+    """Entries of the keystore."""
 
-    secrets: tuple[Secret, ...]
+    entries: tuple[KeystoreEntry, ...]
 
 
 class AuditPage(Record):

@@ -19,10 +19,10 @@ from longshore.sdk._async.deployments import AsyncDeployments
 from longshore.sdk._async.files import AsyncFiles
 from longshore.sdk._async.inputs import check_one_input, new_batch
 from longshore.sdk._async.jobs import AsyncJobs
+from longshore.sdk._async.keystore import AsyncKeystore
 from longshore.sdk._async.pipelines import AsyncPipelines
 from longshore.sdk._async.pipelines_map import AsyncMapper
 from longshore.sdk._async.runs import AsyncRun, AsyncRuns
-from longshore.sdk._async.secrets import AsyncSecrets
 from longshore.sdk._async.services import AsyncServices
 from longshore.sdk._async.transport import AsyncTransport
 from longshore.sdk._async.works import AsyncWorks
@@ -69,7 +69,7 @@ class AsyncClient:
         queues: where works wait.
         workers: who runs them.
         keys: API keys, for admins.
-        secrets: what workers read by name, and nobody is shown.
+        keystore: what programs read by name, and nobody is shown.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class AsyncClient:
         self.queues: Final = AsyncQueues(self._transport)
         self.workers: Final = AsyncWorkers(self._transport)
         self.keys: Final = AsyncKeys(self._transport)
-        self.secrets: Final = AsyncSecrets(self._transport)
+        self.keystore: Final = AsyncKeystore(self._transport)
 
     def __repr__(self) -> str:
         """Show the server."""

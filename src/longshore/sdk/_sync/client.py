@@ -25,10 +25,10 @@ from longshore.sdk._sync.deployments import Deployments
 from longshore.sdk._sync.files import Files
 from longshore.sdk._sync.inputs import check_one_input, new_batch
 from longshore.sdk._sync.jobs import Jobs
+from longshore.sdk._sync.keystore import Keystore
 from longshore.sdk._sync.pipelines import Pipelines
 from longshore.sdk._sync.pipelines_map import Mapper
 from longshore.sdk._sync.runs import Run, Runs
-from longshore.sdk._sync.secrets import Secrets
 from longshore.sdk._sync.services import Services
 from longshore.sdk._sync.transport import Transport
 from longshore.sdk._sync.works import Works
@@ -70,7 +70,7 @@ class Client:
         queues: where works wait.
         workers: who runs them.
         keys: API keys, for admins.
-        secrets: what workers read by name, and nobody is shown.
+        keystore: what programs read by name, and nobody is shown.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Client:
         self.queues: Final = Queues(self._transport)
         self.workers: Final = Workers(self._transport)
         self.keys: Final = Keys(self._transport)
-        self.secrets: Final = Secrets(self._transport)
+        self.keystore: Final = Keystore(self._transport)
 
     def __repr__(self) -> str:
         """Show the server."""
