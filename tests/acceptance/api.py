@@ -249,17 +249,19 @@ class Holder(Patient):
         services: Sequence[dict[str, Any]] = (),
         workbooks: bool = False,
         elements_workers: Sequence[dict[str, Any]] = (),
+        host: str | None = None,
         name: str = "holder",
         key: str | None = None,
     ) -> None:
         super().__init__(server.url, key or server.worker_key)
         self.name = name
-        others = buckets or services or workbooks or elements_workers
+        others = buckets or services or workbooks or elements_workers or host
         self.apps = apps if apps or others else ("Echo",)
         self.buckets = buckets
         self.services = services
         self.workbooks = workbooks
         self.elements_workers = elements_workers
+        self.host = host
         self.worker_id = ""
         self.queues: list[int] = []
         self.lease_s = 0.0
@@ -285,6 +287,7 @@ class Holder(Patient):
                 "workbooks": self.workbooks,
                 "workers": list(self.elements_workers),
                 "incarnation": self._incarnation,
+                "host": None if self.host is None else {"name": self.host},
             },
         )
         self.worker_id, self.queues = answer["worker_id"], answer["queues"]

@@ -13,8 +13,9 @@ import httpx
 from tests.acceptance.harness import Server
 
 TOKEN = "/auth/realms/{tenant}/protocol/openid-connect/token"
-OPEN_POSTS = frozenset({TOKEN})
-"""What takes a body without a key; a form with a key in it is how a client gets its token."""
+APICODE = "/coreauto/v1/auth/apicode"
+OPEN_POSTS = frozenset({TOKEN, APICODE})
+"""What takes a body without a key; a key or a code in it is how a client gets its token."""
 OPEN = OPEN_POSTS | {
     "/",
     "/healthz",
@@ -107,6 +108,21 @@ CORPUS_IDS = {
     "process/workers/{id}/": "worker_run",
     "process/{id}/": "process",
 }
+SCRIPTS_KINDS = {
+    "actionId": "script_run",
+    "actionid": "script_run",
+    "run_id": "script_run",
+    "stepname": "step",
+    "step": "step",
+    "name": "workflow",
+    "host": "host",
+    "names": "entry",
+    "path": "payload_path",
+    "value": "payload_value",
+}
+"""What parameters name in paths of scripts; `name` is told by what is before it."""
+SCRIPTS_NAMES = {"hosts/{name}": "host", "keystore/{name}": "entry"}
+SCRIPTS = ("/coreauto/v1/", "/longshore/v1/scripts/", "/longshore/v1/keystore")
 CORPUS = "/api/v1/"
 CORPUS_NATIVE = "/longshore/v1/corpus/"
 _PIPELINES_AMONG_THEM = ("/api/v1/product/", "/api/v1/config/")
@@ -133,6 +149,9 @@ class Operation:
             kinds = KINDS | RECORDS_KINDS
         elif self.is_of_corpora:
             kinds = CORPUS_KINDS | {"id": self._kind_of_id}
+        elif self.is_of_scripts:
+            named = (kind for each, kind in SCRIPTS_NAMES.items() if each in self.path)
+            kinds = SCRIPTS_KINDS | {"name": next(named, "workflow")}
         return {name: kinds[name] for name in self.parameters}
 
     @property
@@ -162,6 +181,10 @@ class Operation:
     @property
     def is_of_corpora(self) -> bool:
         return self.speaks_corpora or self.path.startswith(CORPUS_NATIVE)
+
+    @property
+    def is_of_scripts(self) -> bool:
+        return self.path.startswith(SCRIPTS)
 
     @property
     def speaks_records(self) -> bool:
