@@ -10,6 +10,7 @@ import argparse
 import ast
 import inspect
 import itertools
+import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from longshore.server.app import create_app, describe
 from longshore.settings import ClientSettings, Settings
 from longshore.storage import open_database
 from longshore.storage.blobs import open_blobs
+from longshore.surfaces.scripts.definition import schema as workflow_schema
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "reference"
@@ -303,6 +305,25 @@ def _context(command: Any, name: str, parent: Any) -> Any:
     return command.context_class(command, info_name=name, parent=parent, **settings)
 
 
+def workflow_page() -> str:
+    """Return the page of all keys of a workflow's file, from the model of definitions."""
+    lines = [
+        "# Keys of a workflow's file",
+        "",
+        "A workflow is one YAML file. This is every key that it may have; unknown ones are refused. How to write one is told in",
+        "[Write a workflow](../how-to/write-a-workflow.md). For editors there is a [JSON schema](workflow.schema.json), which a server",
+        "gives as well: `GET /coreauto/v1/workflows/schema`. YAML is read as YAML 1.2 has it: `on` is a text, and so is 2027-01-31.",
+        *workflow_schema.page(),
+    ]
+    source = "longshore/surfaces/scripts/definition/model.py"
+    return HEADER.format(source=source) + "\n".join(lines) + "\n"
+
+
+def workflow_json() -> str:
+    """Return the JSON schema of a workflow's file."""
+    return json.dumps(workflow_schema.schema(), indent=2) + "\n"
+
+
 def _cell(text: str | None) -> str:
     return " ".join((text or "").split()).replace("|", "\\|")
 
@@ -314,6 +335,8 @@ BUILDERS: dict[str, Callable[[], str]] = {
     "errors.md": errors_page,
     "states.md": states_page,
     "http-apps.md": http_page,
+    "workflow.md": workflow_page,
+    "workflow.schema.json": workflow_json,
 }
 
 

@@ -42,6 +42,8 @@ _KNOWN: Final = {"run": ("id", "date"), "step": ("name",)}
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _COMPARISONS: Final = ("equals", "not_equals", "above", "below", "among", "exists")
 _EXIT_CODE_MAX: Final = 255
+_SCHEMA: Final = "schema"
+"""GET workflows/schema is the JSON schema."""
 
 
 def check(workflow: Workflow) -> Iterator[Finding]:
@@ -60,6 +62,8 @@ def check(workflow: Workflow) -> Iterator[Finding]:
 
 
 def _names(workflow: Workflow) -> Iterator[Finding]:
+    if workflow.workflow.casefold() == _SCHEMA:
+        yield ("workflow",), "a workflow cannot be named schema, which is an address of the server"
     first: dict[str, str] = {}
     for name in workflow.steps:
         other = first.setdefault(name.casefold(), name)

@@ -51,14 +51,25 @@ class ExitCodes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Concurrency(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """At most `limit` steps of the organisation that name this key run at once."""
+    """At most `limit` steps of the organisation that name this key run at once.
+
+    Attributes:
+        key: the name that the steps share.
+        limit: so many of them at once.
+    """
 
     key: Name
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 1
 
 
 class Flag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Word from outside that something is there: `name` of a system for a business date."""
+    """Word from outside that something is there: `name` of a system for a business date.
+
+    Attributes:
+        name: what is there; case matters in all three.
+        system_name: the system that it is for.
+        source_system_name: the system that it comes from.
+    """
 
     name: Annotated[str, Meta(min_length=1, max_length=128)]
     system_name: Annotated[str, Meta(max_length=128)] = ""
@@ -72,6 +83,12 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         step: which step; one of `depends_on`.
         state: what it must be: finished, failed, skipped, or settled (any of them).
         payload: dotted path into its payload, to compare with exactly one of the others.
+        equals: the value is this one.
+        not_equals: the value is another one.
+        above: the value is a number above this one.
+        below: the value is a number below this one.
+        among: the value is one of a list.
+        exists: whether there is a value at all.
     """
 
     step: Name
@@ -86,7 +103,14 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class ProcessLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What each process of a step may use; enforced by the operating system of its host."""
+    """What each process of a step may use; enforced by the operating system of its host.
+
+    Attributes:
+        memory_bytes: address space.
+        cpu_s: time on a processor.
+        open_files: files and sockets open at once.
+        file_bytes: size of a file that it writes.
+    """
 
     memory_bytes: Annotated[int, Meta(ge=1_048_576)] | None = None
     cpu_s: Seconds | None = None
@@ -124,6 +148,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         retries: of attempts that failed or passed their time limit.
         timeout_s: time limit of an attempt.
         grace_s: time between SIGTERM and SIGKILL.
+        exit_codes: what the exit code of its process means.
         keystore: names of the entries that it may read; none other.
         concurrency: limits that it shares with other steps.
         when: conditions; where they do not hold, it is skipped.
@@ -131,7 +156,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         matrix: one instance for each combination of values. A value is a list, or the text
             `${steps.NAME.payload.PATH}` for a list in the payload of a step it depends on.
         environment: further environment variables.
+        status: hold begins each run with the step on hold, so that what depends on it waits;
+            inactive takes it out, so that what depends on it goes on without it.
+        limits: what each of its processes may use.
         expected_s: duration to plan with until there is history.
+        description: for people.
     """
 
     script: str | None = None
@@ -161,7 +190,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Calendar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which days are worked on; dates as YYYY-MM-DD in the time zone of the schedule."""
+    """Which days are worked on; dates as YYYY-MM-DD in the time zone of the schedule.
+
+    Attributes:
+        working_days: weekdays.
+        holidays: dates on which nobody works, whatever weekday they are.
+    """
 
     working_days: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri")
     holidays: tuple[str, ...] = ()
@@ -171,6 +205,7 @@ class EventTrigger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Each event of this name starts a run; an event name belongs to one workflow.
 
     Attributes:
+        name: of the event, in any case.
         parallel: so many of its runs at once; 0 holds them (the contract's Automask).
         priority: lower numbers come first (Eventprt).
         stop_on_error: a failed run keeps later ones of the event from starting until it is rerun
@@ -189,7 +224,8 @@ class ScheduleTrigger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     Attributes:
         cron: five fields.
         time_zone: IANA name.
-        days: which days count.
+        days: which days count, by the calendar: all, the working days, the holidays that it
+            lists, or the last working day of each month.
         business_date: which date the run is for.
         missed: what becomes of instants that passed while no server ran: the last of them is run
             (`last`), all (`all`), or none; each that is not run is reported as missed.
@@ -203,37 +239,62 @@ class ScheduleTrigger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class WorkflowTrigger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Starts a run, for the same business date, when a run of another workflow has ended."""
+    """Starts a run, for the same business date, when a run of another workflow has ended.
+
+    Attributes:
+        name: of the workflow that is followed.
+        on: how its run must have ended: finished, failed, or ended (either, or cancelled).
+    """
 
     name: Name
     on: Literal["finished", "failed", "ended"] = "finished"
 
 
 class Triggers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What starts runs besides people."""
+    """What starts runs besides people.
+
+    Attributes:
+        events: names of events.
+        schedules: instants.
+        flags: each list starts a run for a business date once all of its flags are set for it.
+        workflows: others that this one follows.
+    """
 
     events: list[EventTrigger] = []
     schedules: list[ScheduleTrigger] = []
     flags: list[list[Flag]] = []
-    """Each list starts a run for a business date once all of its flags are set for that date."""
     workflows: list[WorkflowTrigger] = []
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """In which order ready steps are run: by the longest remaining path, to any end or to `step`."""
+    """In which order ready steps are run: by the longest remaining path, to any end or to `step`.
+
+    Attributes:
+        path: global shortens the whole run, local what leads to one step.
+        step: the one that is to finish as soon as possible; for local.
+    """
 
     path: Literal["global", "local"] = "global"
     step: Name | None = None
 
 
 class Workflow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A workflow's definition."""
+    """A workflow's definition.
+
+    Attributes:
+        workflow: its name.
+        description: for people.
+        calendar: which days its schedules count.
+        triggers: what starts runs besides people.
+        areas: order of the areas for people; those of the steps that are not named follow.
+        order: which ready steps come first.
+        steps: by name.
+    """
 
     workflow: Name
     description: str = ""
     calendar: Calendar = Calendar()
     triggers: Triggers = Triggers()
     areas: list[Name] = []
-    """Order of the areas for people; those of the steps that are not named follow."""
     order: Order = Order()
     steps: dict[Name, Step]

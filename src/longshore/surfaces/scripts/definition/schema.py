@@ -39,7 +39,7 @@ _ATTRIBUTE: Final = re.compile(r"^ {4}(?P<names>\w+(?:, \w+)*): (?P<text>.*)$")
 @cache
 def schema() -> dict[str, Any]:
     """Return the JSON schema (draft 2020-12) of a workflow's file; do not change it."""
-    made = msgspec.json.schema(model.Workflow)
+    made = _portable(msgspec.json.schema(model.Workflow))
     definitions: dict[str, Any] = made["$defs"]
     for each in _CLASSES:
         described = definitions[each.__name__]
@@ -62,6 +62,16 @@ def schema() -> dict[str, Any]:
         "title": "Workflow of Longshore",
         **made,
     }
+
+
+def _portable(value: Any) -> Any:
+    """Write patterns as ECMA 262 has them, in which the end of a text is $."""
+    if isinstance(value, dict):
+        return {
+            key: each.replace("\\Z", "$") if key == "pattern" else _portable(each)
+            for key, each in value.items()
+        }
+    return [_portable(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def documented(form: type[msgspec.Struct]) -> dict[str, str]:
@@ -97,6 +107,7 @@ def _rows(form: type[msgspec.Struct]) -> Iterator[str]:
         described = properties[field.name]
         default = "required" if field.required else _default(described)
         meaning = meanings.get(field.name, "")
+        meaning = meaning[:1].upper() + meaning[1:]
         yield f"| `{field.name}` | {_kind(described)} | {default} | {_cell(meaning)} |"
     if form is model.Workflow:
         yield f"| `{DEFAULTS}` | mapping |  | {_cell(_DEFAULTS)} |"
@@ -104,14 +115,20 @@ def _rows(form: type[msgspec.Struct]) -> Iterator[str]:
 
 def _default(described: dict[str, Any]) -> str:
     value = described.get("default")
-    if value is None or value in ("", [], {}) or isinstance(value, dict):
+    if (
+        value is None
+        or isinstance(value, dict)
+        or (isinstance(value, str | list | tuple) and not value)
+    ):
         return ""
     return f"`{_text(value)}`"
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return f"[{', '.join(str(each) for each in value)}]"
+    if isinstance(value, float):
+        return f"{value:g}"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -131,7 +148,7 @@ def _kind(described: dict[str, Any]) -> str:
         return f"mapping of {_kind(described.get('additionalProperties') or {})}"
     words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "boolean"}
     bounds = [
-        f"{word} {described[key]:g}"
+        f"{word} {described[key]:.10g}"
         for key, word in (("exclusiveMinimum", "above"), ("minimum", "from"), ("maximum", "to"))
         if key in described
     ]

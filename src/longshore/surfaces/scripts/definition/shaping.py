@@ -167,11 +167,11 @@ def _bounds(form: Any) -> str:
         if not isinstance(meta, Meta):
             continue
         if meta.gt is not None:
-            parts.append(f"above {meta.gt:g}")
+            parts.append(f"above {meta.gt:.10g}")
         if meta.ge is not None:
-            parts.append(f"at least {meta.ge:g}")
+            parts.append(f"at least {meta.ge:.10g}")
         if meta.le is not None:
-            parts.append(f"at most {meta.le:g}")
+            parts.append(f"at most {meta.le:.10g}")
         if meta.min_length:
             parts.append(f"of at least {meta.min_length} characters")
         if meta.max_length is not None:
