@@ -27,10 +27,10 @@ _TRIALS: Final = (
     Column("remark", ""),
 )
 _STEPS: Final = (
-    Column("step", "STEP"),
+    Column("name", "STEP"),
     Column("area", "AREA"),
     Column("host", "HOST"),
-    Column("state", "STATE"),
+    Column("status", "STATUS"),
     Column("expected", "EXPECTED", "number"),
     Column("progress", "%", "number"),
     Column("overrun", "OVER BY", "number"),

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, insert, or_, select
 from longshore.clock import SECOND_US
 from longshore.storage import now_us
 from longshore.surfaces.scripts import hosts
-from longshore.surfaces.scripts.definition.model import Step
+from longshore.surfaces.scripts.definition.model import Status, Step
 from longshore.surfaces.scripts.tables import scripts_durations
 
 HISTORY: Final = 20
@@ -25,7 +25,7 @@ DEFAULT_S: Final = 60.0
 
 _UNKNOWN: Final = Step(host="none")
 
-Basis = Literal["weekday", "history", "definition", "default"]
+Basis = Literal["weekday", "history", "definition", "default", "inactive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class Forecast:
     Attributes:
         seconds: of one attempt that succeeds.
         basis: median of the last successes of the same weekday, of the last successes whatever
-            their weekday, `expected_s` of the definition, or the default for want of both.
+            their weekday, `expected_s` of the definition, or the default for want of both; a
+            step that the definition takes out is expected to take nothing.
         samples: seconds of the successes that it was taken from, the newest first.
     """
 
@@ -125,6 +126,8 @@ def remembered(connection: Connection, workflow_id: str, *, weekday: int) -> dic
 
 def forecast(history: list[tuple[int, float]], step: Step, *, weekday: int) -> Forecast:
     """Return what is expected of a step from its (weekday, seconds), the newest first."""
+    if step.status is Status.INACTIVE:
+        return Forecast(0.0, "inactive")
     same_day = tuple(seconds for day, seconds in history if day == weekday)[:HISTORY]
     if len(same_day) >= WEEKDAY_SAMPLES:
         return Forecast(median(same_day), "weekday", same_day)

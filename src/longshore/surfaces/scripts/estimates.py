@@ -9,7 +9,6 @@ import msgspec
 from sqlalchemy import Connection
 
 from longshore.clock import SECOND_US, iso, to_us
-from longshore.engine.states import State
 from longshore.surfaces.scripts import capacity, live
 from longshore.surfaces.scripts.board import OVER, RunStep
 from longshore.surfaces.scripts.capacity import Capacity
@@ -29,6 +28,8 @@ ASSUMPTIONS: Final = (
     "of other runs, only what is running or ready now takes slots",
 )
 
+_PENDING: Final = "the run, which waits for its turn, begins now"
+
 
 def of_run(connection: Connection, organisation_id: str, run_id: int | str) -> dict[str, Any]:
     """Return when a run will be over, as it stands, and each of its steps.
@@ -43,7 +44,7 @@ def of_run(connection: Connection, organisation_id: str, run_id: int | str) -> d
     steps = [*rest.steps, *others]
     expected = continuation(steps, rest.order, slots)
     resumed = expected
-    if rest.held and expected.stuck:
+    if expected.stuck:
         resumed = continuation(steps, rest.order, slots, holds=False)
     return _answer(rest, there, expected, resumed)
 
@@ -83,7 +84,7 @@ def _answer(
             _step(rest, row, shown[name], expected.steps[name], stuck=name in stuck)
             for name, row in rest.rows.items()
         ],
-        "assumptions": list(ASSUMPTIONS),
+        "assumptions": [*ASSUMPTIONS, *([_PENDING] if run.state == "pending" else [])],
     }
 
 
@@ -93,11 +94,11 @@ def _step(
     forecast = rest.forecasts[row.definition]
     running = step.phase == "running"
     return {
-        "step": row.name,
+        "name": row.name,
+        "status": rest.seen.status(row),
         "area": row.area,
         "host": row.host,
-        "state": word(rest, row),
-        "held": rest.held.get(row.folded),
+        "held": rest.seen.hold(row),
         "expected_s": _seconds(forecast.seconds),
         "basis": forecast.basis,
         "no_history": forecast.no_history,
@@ -110,20 +111,6 @@ def _step(
         "slack_s": _seconds(estimate.slack_s),
         "stuck": stuck,
     }
-
-
-def word(rest: Rest, row: RunStep) -> str:
-    """Return the dashboard's word for the state of a step."""
-    if row.state not in ("waiting", "active"):
-        return row.state
-    work = rest.works.get(row.work_id) if row.work_id is not None else None
-    if row.state == "active" and (
-        row.kind == "matrix" or (work is not None and work.state is State.RUNNING)
-    ):
-        return "running"
-    if row.folded in rest.held:
-        return "hold"
-    return "ready" if row.state == "active" else "waiting"
 
 
 def _host(each: Capacity) -> dict[str, Any]:

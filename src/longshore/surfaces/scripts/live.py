@@ -10,15 +10,13 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, func, select
 
 from longshore.clock import SECOND_US
-from longshore.engine import works
 from longshore.engine.choosing import constant
 from longshore.engine.states import State
 from longshore.engine.tables import works as works_table
 from longshore.storage import now_us
-from longshore.surfaces.scripts import board as boards
-from longshore.surfaces.scripts import durations, holds, hosts, workflows
-from longshore.surfaces.scripts.board import OVER, SETTLED, Run, RunStep
-from longshore.surfaces.scripts.definition.model import Order, Step, Workflow
+from longshore.surfaces.scripts import durations, hosts, viewing
+from longshore.surfaces.scripts.board import OVER, Run, RunStep
+from longshore.surfaces.scripts.definition.model import Order, Status, Step, Workflow
 from longshore.surfaces.scripts.durations import Forecast
 from longshore.surfaces.scripts.hosts import fold
 from longshore.surfaces.scripts.planning.forecasting import LiveStep, Phase
@@ -27,6 +25,7 @@ from longshore.surfaces.scripts.tables import (
     scripts_step_works,
     scripts_steps,
 )
+from longshore.surfaces.scripts.viewing import Seen
 
 FOREIGN_WORKS: Final = 1_000
 """So many running and so many ready works of other runs are looked at, at most."""
@@ -37,29 +36,28 @@ class Rest:
     """A run with its steps, and what is expected of them.
 
     Attributes:
-        run: the row.
-        workflow: its definition.
+        seen: the run, its definition, its steps and their works.
         rows: its steps by folded name, in the order of the definition.
-        works: works of steps that are active.
         forecasts: by the name of the step in the definition.
-        held: why steps are on hold, by folded name; only those that are.
         steps: what is simulated: those of `rows`, and instances expected of matrices.
         at_us: when this was so.
     """
 
-    run: Run
-    workflow: Workflow
+    seen: Seen
     rows: Mapping[str, RunStep]
-    works: Mapping[str, works.Work]
     forecasts: Mapping[str, Forecast]
-    held: Mapping[str, str]
     steps: Sequence[LiveStep]
     at_us: int
 
     @property
+    def run(self) -> Run:
+        """The row of the run."""
+        return self.seen.run
+
+    @property
     def order(self) -> Order:
         """The run's order, by the folded name of its target."""
-        return folded_order(self.run.order)
+        return folded_order(self.seen.run.order)
 
     @property
     def hosts(self) -> list[str]:
@@ -78,31 +76,21 @@ def read(connection: Connection, organisation_id: str, run_id: int | str) -> Res
     Raises:
         NotFound: the organisation has no such run.
     """
-    run = boards.get(connection, organisation_id, run_id)
-    workflow = workflows.document(connection, run.workflow_id, run.version)
-    rows = {row.folded: row for row in boards.steps_of(connection, run.id)}
-    active = [row.work_id for row in rows.values() if row.state == "active" and row.work_id]
-    weekday = date.fromisoformat(run.business_date).weekday()
+    seen = viewing.see(connection, organisation_id, run_id)
+    run = seen.run
+    rows = {row.folded: row for row in seen.steps.values()}
+    forecasts = durations.forecasts(
+        connection, run.workflow_id, seen.workflow.steps, weekday=weekday_of(run)
+    )
     at_us = now_us(connection)
-    reader = _Reader(
-        run=run,
-        workflow=workflow,
-        rows=rows,
-        works=works.get_many(connection, active) if active else {},
-        forecasts=durations.forecasts(connection, run.workflow_id, workflow.steps, weekday=weekday),
-        fans=fans(connection, run.workflow_id, workflow),
-        at_us=at_us,
-    )
-    return Rest(
-        run=run,
-        workflow=workflow,
-        rows=rows,
-        works=reader.works,
-        forecasts=reader.forecasts,
-        held=reader.held(),
-        steps=reader.steps(),
-        at_us=at_us,
-    )
+    counts = fans(connection, run.workflow_id, seen.workflow)
+    steps = _Reader(seen, rows, forecasts, counts, at_us).steps()
+    return Rest(seen=seen, rows=rows, forecasts=forecasts, steps=steps, at_us=at_us)
+
+
+def weekday_of(run: Run) -> int:
+    """Return the weekday of a run's business date, 0 for Monday."""
+    return date.fromisoformat(run.business_date).weekday()
 
 
 def fans(connection: Connection, workflow_id: str, workflow: Workflow) -> dict[str, int]:
@@ -145,27 +133,13 @@ def _last_fans(connection: Connection, workflow_id: str, names: set[str]) -> dic
 class _Reader:
     """What a run is read from, on the way to its LiveSteps."""
 
-    run: Run
-    workflow: Workflow
+    seen: Seen
     rows: Mapping[str, RunStep]
-    works: Mapping[str, works.Work]
     forecasts: Mapping[str, Forecast]
     fans: Mapping[str, int]
     at_us: int
 
-    def held(self) -> dict[str, str]:
-        by_id = {row.id: row for row in self.rows.values()}
-        found: dict[str, str] = {}
-        for name, row in self.rows.items():
-            if row.state in SETTLED or self._running(row):
-                continue
-            parent = by_id.get(row.parent_id) if row.parent_id is not None else None
-            if (why := holds.of_step(self.run, row, parent)) is not None:
-                found[name] = why
-        return found
-
     def steps(self) -> list[LiveStep]:
-        held = self.held()
         instances: dict[str, list[str]] = {row.id: [] for row in self.rows.values()}
         for name, row in self.rows.items():
             if row.parent_id is not None:
@@ -173,34 +147,32 @@ class _Reader:
         made: list[LiveStep] = []
         for name, row in self.rows.items():
             if row.kind == "matrix":
-                made += self._fan(name, row, instances[row.id], held=name in held)
+                made += self._fan(name, row, instances[row.id])
             else:
-                made.append(self._step(name, row, held=name in held))
+                made.append(self._step(name, row))
         return made
 
-    def _fan(self, name: str, row: RunStep, known: list[str], *, held: bool) -> list[LiveStep]:
+    def _fan(self, name: str, row: RunStep, known: list[str]) -> list[LiveStep]:
         """Return the step that stands for all instances, and instances that are not known yet."""
-        if row.state in SETTLED:
+        if row.settled:
             return [_nothing(name, "over")]
         if known or row.state == "active":
             return [_nothing(name, "waiting", tuple(known), blocked=self._blocked(row))]
         virtual = [
-            self._waiting(f"{name}[#{number}]", row, held=held)
+            self._waiting(f"{name}[#{number}]", row)
             for number in range(self.fans.get(row.definition, 1))
         ]
         return [*virtual, _nothing(name, "waiting", tuple(each.name for each in virtual))]
 
-    def _step(self, name: str, row: RunStep, *, held: bool) -> LiveStep:
-        if row.state in ("finished", "skipped") or self.run.state in OVER:
+    def _step(self, name: str, row: RunStep) -> LiveStep:
+        if row.settled or self.seen.run.state in OVER:
+            # What needs a step that did not succeed is blocked; the step itself is over.
             return _nothing(name, "over")
-        if row.state in ("failed", "cancelled"):
-            # It is over, but whatever needs it is kept; that is said of those.
-            return _nothing(name, "over")
-        work = self.works.get(row.work_id) if row.work_id is not None else None
+        waiting = self._waiting(name, row)
+        work = self.seen.works.get(row.work_id or "")
         if row.state != "active" or work is None:
-            return self._waiting(name, row, held=held)
-        waiting = self._waiting(name, row, held=held)
-        running = self._running(row)
+            return waiting
+        running = work.state is State.RUNNING
         return LiveStep(
             name=name,
             host=waiting.host,
@@ -210,31 +182,30 @@ class _Reader:
             elapsed_s=_since(work.started_us, self.at_us) if running else 0.0,
             queued_s=0.0 if running else _since(work.due_us, self.at_us),
             keys=waiting.keys,
-            held=held,
-            event_priority=self.run.priority,
+            held=self.seen.hold(row) is not None,
+            event_priority=self.seen.run.priority,
         )
 
-    def _waiting(self, name: str, row: RunStep, *, held: bool) -> LiveStep:
-        definition = self.workflow.steps[row.definition]
+    def _waiting(self, name: str, row: RunStep) -> LiveStep:
+        definition = self.seen.workflow.steps[row.definition]
+        before = tuple(map(fold, definition.depends_on))
+        if definition.status is Status.INACTIVE:
+            return _nothing(name, "waiting", before, blocked=self._blocked(row))
         return LiveStep(
             name=name,
             host=fold(row.host),
             phase="waiting",
             expected_s=self.forecasts[row.definition].seconds,
-            before=tuple(map(fold, definition.depends_on)),
+            before=before,
             keys=keys_of(definition),
-            held=held,
+            held=self.seen.hold(row) is not None,
             blocked=self._blocked(row),
-            event_priority=self.run.priority,
+            event_priority=self.seen.run.priority,
         )
-
-    def _running(self, row: RunStep) -> bool:
-        work = self.works.get(row.work_id) if row.work_id is not None else None
-        return work is not None and row.state == "active" and work.state is State.RUNNING
 
     def _blocked(self, row: RunStep) -> bool:
         """Whether a step needs one that did not succeed, without a condition on how it ended."""
-        definition = self.workflow.steps[row.definition]
+        definition = self.seen.workflow.steps[row.definition]
         handled = {fold(condition.step) for condition in definition.when}
         return any(
             self.rows[fold(name)].state in ("failed", "cancelled") and fold(name) not in handled
@@ -303,7 +274,7 @@ def _elsewhere(state: str, queue_ids: Sequence[int], run_id: int) -> Select[Any]
 def _expected_elsewhere(
     connection: Connection, rest: Rest, workflow_ids: Iterable[str]
 ) -> dict[str, dict[str, float]]:
-    weekday = date.fromisoformat(rest.run.business_date).weekday()
+    weekday = weekday_of(rest.run)
     return {
         workflow_id: durations.remembered(connection, workflow_id, weekday=weekday)
         for workflow_id in workflow_ids

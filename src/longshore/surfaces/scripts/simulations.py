@@ -140,7 +140,7 @@ def of_run(
         plan=plan_rest(rest.steps, order, holds=request.holds == "honoured"),
         order=order,
         shown=shown,
-        fixed=_fixed(request, rest.workflow),
+        fixed=_fixed(request, rest.seen.workflow),
         histories={
             step.name: rest.forecasts[rest.rows[step.name].definition].samples
             for step in rest.steps

@@ -1,0 +1,352 @@
+"""Durations, forecasts, simulations and the order of runs, over HTTP and by the worker's hands."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, update
+
+from longshore.clock import SECOND_US, ManualClock
+from longshore.engine import janitor
+from longshore.storage import Database
+from longshore.surfaces.scripts import durations, simulations
+from longshore.surfaces.scripts.definition.model import Step
+from longshore.surfaces.scripts.planning.simulating import simulate
+from longshore.surfaces.scripts.tables import scripts_runs
+from tests.surfaces.runs_rig import Runs
+from tests.surfaces.scripts_rig import Held, scripts_of
+from tests.unit.serving import bearer
+
+WEDNESDAY = 2
+FLOW: dict[str, dict[str, Any]] = {
+    "extract": {"expected_s": 30.0},
+    "clean": {"expected_s": 10.0, "depends_on": ["extract"]},
+    "load": {"expected_s": 100.0, "depends_on": ["extract"]},
+    "report": {"expected_s": 20.0, "depends_on": ["clean"]},
+    "publish": {"expected_s": 5.0, "depends_on": ["load", "report"]},
+}
+
+
+@pytest.fixture
+async def runs(database: Database, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Runs]:
+    async with scripts_of(database, tmp_path, clock) as scripts:
+        await scripts.serve("host1", "host2")
+        yield Runs(scripts)
+
+
+def remember(runs: Runs, workflow_id: str, step: str, *seconds: float, weekday: int = 2) -> None:
+    """Store how long a step took before, the oldest first."""
+    for each in seconds:
+        runs.scripts.database.write_blocking(
+            durations.record,
+            runs.scripts.served.organisation.id,
+            workflow_id,
+            step,
+            duration_us=round(each * SECOND_US),
+            weekday=weekday,
+        )
+
+
+async def expected(runs: Runs, workflow_id: str, weekday: int = WEDNESDAY) -> durations.Forecast:
+    found = await runs.scripts.database.read(
+        durations.forecasts, workflow_id, {"Load": Step(host="host1")}, weekday=weekday
+    )
+    return found["Load"]
+
+
+async def simulated(runs: Runs, name: str = "nightly", **body: Any) -> dict[str, Any]:
+    told: dict[str, Any] = await runs.scripts.call("POST", f"/workflows/{name}/simulate", body=body)
+    return told
+
+
+async def forecast(runs: Runs, run_id: int) -> dict[str, Any]:
+    told: dict[str, Any] = await runs.scripts.call("GET", f"/runs/{run_id}/forecast")
+    return told
+
+
+def by_name(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {step["name"]: step for step in told["steps"]}
+
+
+async def test_a_step_is_expected_to_take_the_median_of_its_last_successes(runs: Runs) -> None:
+    workflow = runs.define("nightly", {"Load": {}})
+    assert (await expected(runs, workflow)).seconds == 60.0
+    assert (await expected(runs, workflow)).no_history
+    remember(runs, workflow, "LOAD", *[1_000.0] * 5, *[10.0] * 9, 12.0, *[14.0] * 10, weekday=4)
+    found = await expected(runs, workflow)
+    assert (found.seconds, found.basis, len(found.samples)) == (13.0, "history", 20)
+    assert found.samples[0] == 14.0
+
+
+async def test_four_successes_of_a_weekday_count_alone_and_no_more_than_twenty_are_kept(
+    runs: Runs,
+) -> None:
+    workflow = runs.define("nightly", {"Load": {}})
+    remember(runs, workflow, "load", *[300.0] * 3)
+    remember(runs, workflow, "load", *[10.0] * 25, weekday=0)
+    assert (await expected(runs, workflow)).seconds == 10.0
+    remember(runs, workflow, "load", 320.0)
+    found = await expected(runs, workflow)
+    assert (found.seconds, found.basis) == (300.0, "weekday")
+    assert len((await expected(runs, workflow, weekday=0)).samples) == 20
+
+
+async def test_only_attempts_that_succeed_are_remembered(runs: Runs, clock: ManualClock) -> None:
+    workflow = runs.define("nightly", {"Load": {"retries": {"attempts": 1, "delay_s": 0}}})
+    runs.start(workflow)
+    (held,) = await runs.scripts.claim("host1")
+    clock.advance(500)
+    assert await runs.scripts.report("host1", held, outcome="failure", exit_code=1) == []
+    assert (await expected(runs, workflow)).no_history
+    await runs.scripts.database.write(janitor.tidy)
+    (held,) = await runs.scripts.claim("host1")
+    clock.advance(42)
+    assert await runs.scripts.report("host1", held) == []
+    assert (await expected(runs, workflow)).samples == (42.0,)
+
+
+async def test_a_run_is_forecast_step_by_step_with_its_critical_path(
+    runs: Runs, clock: ManualClock
+) -> None:
+    workflow = runs.define("nightly", FLOW)
+    run_id = runs.start(workflow)
+    (extract,) = await runs.scripts.claim("host1")
+    clock.advance(20)
+    told = await forecast(runs, run_id)
+    steps = by_name(told)
+    assert told["critical_path"] == ["extract", "load", "publish"]
+    assert (told["remaining_s"], told["critical_path_s"], told["progress"]) == (115.0, 115.0, 14)
+    assert [steps[name]["on_critical_path"] for name in FLOW] == [True, False, True, False, True]
+    assert (steps["extract"]["progress"], steps["extract"]["status"]) == (66, "running")
+    assert steps["clean"]["slack_s"] == 70.0
+    assert steps["load"]["no_history"]
+    assert steps["load"]["estimated_start"] == steps["extract"]["estimated_finish"]
+    assert steps["publish"]["estimated_finish"] == told["estimated_finish"]
+    clock.advance(35)
+    late = by_name(await forecast(runs, run_id))["extract"]
+    assert (late["progress"], late["overrun_s"]) == (99, 25.0)
+    assert (await forecast(runs, run_id))["remaining_s"] == 106.0
+    await runs.scripts.report("host1", extract)
+    for names in (("clean", "load"), ("report",), ("publish",)):
+        await runs.work(*names)
+    over = await forecast(runs, run_id)
+    assert (over["state"], over["progress"], over["remaining_s"]) == ("finished", 100, 0.0)
+    assert over["estimated_finish"] == (await runs.run(run_id))["finished"]
+
+
+async def test_what_cannot_go_on_is_named_and_no_end_is_promised(runs: Runs) -> None:
+    workflow = runs.define(
+        "nightly", {**FLOW, "report": {**FLOW["report"], "host": "nowhere", "area": "reports"}}
+    )
+    run_id = runs.start(workflow)
+    told = await forecast(runs, run_id)
+    assert (told["estimated_finish"], told["progress"]) == (None, None)
+    assert told["stuck"] == ["report", "publish"]
+    assert {"host": "nowhere", "slots": 0, "throttle": None, "workers": 0, "worker_slots": 0} in (
+        told["hosts"]
+    )
+    await runs.scripts.serve("nowhere")
+    assert (await forecast(runs, run_id))["remaining_s"] == 135.0
+    await runs.scripts.database.write(hold_reports, run_id)
+    held = await forecast(runs, run_id)
+    assert held["stuck"] == ["report", "publish"]
+    assert held["estimated_finish"] is None
+    assert held["finish_if_resumed"] is not None
+    assert by_name(held)["report"]["held"].startswith("area reports is on hold")
+
+
+def hold_reports(connection: Connection, run_id: int) -> None:
+    connection.execute(
+        update(scripts_runs).where(scripts_runs.c.id == run_id).values(held_areas='["reports"]')
+    )
+
+
+async def test_behind_a_failed_step_nothing_is_expected_unless_it_was_dealt_with(
+    runs: Runs,
+) -> None:
+    workflow = runs.define(
+        "nightly",
+        {
+            "load": {},
+            "other": {"expected_s": 40.0},
+            "report": {"depends_on": ["load"]},
+            "alarm": {"depends_on": ["load"], "when": [{"step": "load", "state": "failed"}]},
+        },
+    )
+    run_id = runs.start(workflow)
+    held = {each.payload.step: each for each in await runs.scripts.claim("host1")}
+    await runs.scripts.report("host1", held["load"], outcome="failure", exit_code=1)
+    told = await forecast(runs, run_id)
+    assert told["stuck"] == ["report"]
+    assert by_name(told)["alarm"]["estimated_finish"] is not None
+
+
+async def test_what_other_runs_do_on_the_hosts_makes_a_run_later(
+    runs: Runs, clock: ManualClock
+) -> None:
+    workflow = runs.define("nightly", {"load": {"expected_s": 100.0}})
+    first = runs.start(workflow)
+    await runs.scripts.claim("host1", limit=1)
+    remember(runs, workflow, "load", 100.0)
+    clock.advance(30)
+    second = runs.start(workflow)
+    await throttle(runs, "host1", 1)
+    assert (await forecast(runs, first))["remaining_s"] == 70.0
+    assert (await forecast(runs, second))["remaining_s"] == 170.0
+
+
+async def throttle(runs: Runs, host: str, slots: int) -> None:
+    told = await runs.scripts.client.post(
+        f"/coreauto/v1/hosts/{host}/throttle", json={"throttle": slots}
+    )
+    assert told.status_code == 200, told.text
+
+
+async def test_a_workflow_is_simulated_for_each_throttle(runs: Runs) -> None:
+    runs.define("nightly", {name: {**step, "host": "host1"} for name, step in FLOW.items()})
+    told = await simulated(runs, throttles=[1, 2, 3])
+    assert [trial["makespan_s"] for trial in told["trials"]] == [165.0, 135.0, 135.0]
+    assert [trial["idle_s"] for trial in told["trials"]] == [0.0, 105.0, 240.0]
+    assert (told["knee"], told["shortest"], told["critical_path_s"]) == (2, 2, 135.0)
+    assert told["longer_with_more"] == []
+    assert told["without_history"] == list(FLOW)
+    assert "holds are ignored: what is on hold is taken as resumed" in told["assumptions"]
+
+
+async def test_matrices_areas_and_definition_statuses_are_simulated_as_they_run(runs: Runs) -> None:
+    runs.define(
+        "nightly",
+        {
+            "load": {"expected_s": 10.0, "matrix": {"country": ["de", "fr", "it", "es"]}},
+            "sum": {"expected_s": 5.0, "depends_on": ["load"]},
+            "old": {"expected_s": 500.0, "status": "inactive", "depends_on": ["sum"]},
+            "slow": {"expected_s": 500.0, "status": "hold"},
+        },
+    )
+    told = await simulated(runs, throttles=[2], holds="honoured")
+    assert told["trials"][0]["makespan_s"] == 25.0
+    assert told["stuck"] == ["slow"]
+    assert (await simulated(runs, throttles=[2]))["trials"][0]["makespan_s"] == 500.0
+
+
+async def test_what_cannot_be_simulated_is_refused_in_words(runs: Runs) -> None:
+    runs.define("nightly", FLOW)
+    for body, words in (
+        ({"throttles": []}, "length >= 1"),
+        ({"throttles": [0]}, ">= 1"),
+        ({"throttles": [1], "hosts": {"hots1": 2}}, "did you mean host1?"),
+        ({"throttles": [1], "order": {"path": "local", "step": "lod"}}, "did you mean load?"),
+        ({"throttles": [1], "order": {"path": "local"}}, "needs the step"),
+        ({"throttles": [1], "order": {"path": "global", "step": "load"}}, "has no step"),
+        ({"throttles": list(range(1, 200)), "samples": 1_000}, "995000 steps to simulate"),
+    ):
+        told = await runs.scripts.client.post("/coreauto/v1/workflows/nightly/simulate", json=body)
+        assert told.status_code in (400, 413, 422), told.text
+        assert words in told.text
+    told = await runs.scripts.client.post(
+        "/coreauto/v1/workflows/nigthly/simulate", json={"throttles": [1]}
+    )
+    assert told.status_code == 404
+    assert "did you mean nightly?" in told.text
+
+
+async def test_samples_are_drawn_from_the_history_and_repeat_with_their_seed(runs: Runs) -> None:
+    workflow = runs.define("nightly", {"load": {}})
+    remember(runs, workflow, "load", 10.0, 20.0, 90.0)
+    told = await simulated(runs, throttles=[1], samples=50, seed=3)
+    assert told == await simulated(runs, throttles=[1], samples=50, seed=3)
+    assert (told["trials"][0]["makespan_s"], told["trials"][0]["high_s"]) == (20.0, 90.0)
+    assert told["without_history"] == []
+
+
+async def test_switching_the_order_gives_ready_steps_other_priorities_at_once(runs: Runs) -> None:
+    workflow = runs.define("nightly", {**FLOW, "extract": {}, "load": {"expected_s": 100.0}})
+    run_id = runs.start(workflow)
+    held = await runs.scripts.claim("host1", limit=1)
+    assert names(held) == ["load"]  # 105 s to go, and extract has 95 s
+    switched = await runs.scripts.call(
+        "POST",
+        f"/runs/{run_id}/order",
+        body={"path": "local", "step": "REPORT", "reason": "the board meets early"},
+    )
+    assert switched["order"] == {"path": "local", "step": "report"}
+    assert switched["before"] == {"path": "global", "step": None}
+    assert names(await runs.scripts.claim("host1", limit=1)) == ["extract"]
+    assert (await forecast(runs, run_id))["critical_path"] == ["extract", "clean", "report"]
+    told = await runs.scripts.client.post(
+        f"/coreauto/v1/runs/{run_id}/order", json={"path": "local", "step": "raport"}
+    )
+    assert (told.status_code, "did you mean report?" in told.text) == (400, True)
+    assert (await forecast(runs, run_id))["order"] == switched["order"]
+
+
+def names(held: list[Held]) -> list[str]:
+    return [each.payload.step for each in held]
+
+
+async def test_other_organisations_and_readers_cannot_look_or_switch(runs: Runs) -> None:
+    run_id = runs.start(runs.define("nightly", FLOW))
+    _, token = runs.scripts.served.other_organisation()
+    for method, path, body in (
+        ("GET", f"/runs/{run_id}/forecast", None),
+        ("POST", f"/runs/{run_id}/simulate", {"throttles": [1]}),
+        ("POST", f"/runs/{run_id}/order", {"path": "global"}),
+        ("POST", "/workflows/nightly/simulate", {"throttles": [1]}),
+    ):
+        await runs.scripts.call(method, path, expect=404, body=body, headers=bearer(token))
+
+
+async def test_the_order_in_which_a_run_is_claimed_is_the_order_that_was_simulated(
+    runs: Runs, clock: ManualClock
+) -> None:
+    """Play a night of 40 steps with two slots by hand; each step takes just what is expected."""
+    flow = night(40)
+    run_id = runs.start(runs.define("nightly", flow))
+    prepared = await runs.scripts.database.read(
+        simulations.of_workflow,
+        runs.scripts.served.organisation.id,
+        "nightly",
+        simulations.Request(throttles=[2]),
+    )
+    outcome = simulate(prepared.plan, {"host1": 2})
+    began_us = clock.now_us()
+    order, ended_us = await play(runs, clock, flow, slots=2)
+    assert order == list(outcome.starts)
+    assert ended_us - began_us == round(outcome.makespan_s * SECOND_US)
+    assert (await runs.run(run_id))["state"] == "finished"
+
+
+def night(count: int) -> dict[str, Any]:
+    """Return steps that wait for some before them, with whole seconds of all lengths."""
+    made: dict[str, Any] = {}
+    for number in range(count):
+        before = [f"s{each}" for each in range(number) if (number * 7 + each * 5) % 11 == 0][-2:]
+        made[f"s{number}"] = {
+            "expected_s": float(3 + (number * 37) % 50),
+            "depends_on": before,
+        }
+    return made
+
+
+async def play(
+    runs: Runs, clock: ManualClock, flow: dict[str, Any], *, slots: int
+) -> tuple[list[str], int]:
+    """Work as a host with so many slots does until nothing is left; return what began, in order."""
+    running: list[tuple[int, Held]] = []
+    began: list[str] = []
+    while True:
+        if len(running) < slots:
+            for held in await runs.scripts.claim("host1", limit=slots - len(running)):
+                seconds = flow[held.payload.step]["expected_s"]
+                running.append((clock.now_us() + round(seconds * SECOND_US), held))
+                began.append(held.payload.step)
+        if not running:
+            return began, clock.now_us()
+        running.sort(key=lambda pair: pair[0])
+        end_us = running[0][0]
+        clock.advance((end_us - clock.now_us()) / SECOND_US)
+        while running and running[0][0] == end_us:
+            assert await runs.scripts.report("host1", running.pop(0)[1]) == []
