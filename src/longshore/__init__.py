@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from longshore import webhooks
+    from longshore import step, webhooks
     from longshore.corpus.base import BaseWorker
     from longshore.corpus.cache import CachedElement
     from longshore.corpus.dataset_worker import DatasetWorker
@@ -100,14 +100,15 @@ __all__ = [
     "function",
     "service",
     "setup",
+    "step",
     "webhooks",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for."""
-    if name == "webhooks":
-        return importlib.import_module("longshore.webhooks")
+    if name in {"step", "webhooks"}:
+        return importlib.import_module(f"longshore.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'longshore' has no attribute {name!r}")

@@ -42,25 +42,35 @@ _REQUIRED = ("ENV", "CA_ACCESS_CODE", "CA_WBS_URL")
 def Init() -> dict[str, Any]:
     """Swap the access code for what all other calls need; once in a process."""
     with _Current.lock:
-        if _Current.session is not None:
+        if _Current.was_told:
             return _failed(602, "Init was called before; it is called once")
-        try:
-            session = _Session()
-        except ValueError as error:
-            return _failed(601, str(error))
-        body = {"apiCode": session.variables["CA_ACCESS_CODE"]}
-        answered = session.ask("POST", "/v1/auth/apicode", body)
-        if answered["status_code"] >= 400:
-            return answered
-        answer = answered["answer"]
-        token = answer.get("token") if isinstance(answer, dict) else None
-        if not isinstance(token, str) or not token or not token.isascii() or " " in token:
-            return _useless("the answer has no token")
-        if not token.isprintable():
-            return _useless("the answer has no token that can be sent")
-        session.headers["Authorization"] = f"Bearer {token}"
-        _Current.session = session
-        return _plain(answered)
+        answered = _open()
+        _Current.was_told = answered["status_code"] < 400
+        return answered
+
+
+def _open() -> dict[str, Any]:
+    """Swap the access code, if that has not been done."""
+    if _Current.session is not None:
+        return {"status_code": 200}
+    try:
+        session = _Session()
+    except ValueError as error:
+        return _failed(601, str(error))
+    answered = session.ask(
+        "POST", "/v1/auth/apicode", {"apiCode": session.variables["CA_ACCESS_CODE"]}
+    )
+    if answered["status_code"] >= 400:
+        return answered
+    answer = answered["answer"]
+    token = answer.get("token") if isinstance(answer, dict) else None
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+        return _useless("the answer has no token that can be sent")
+    if not token or " " in token:
+        return _useless("the answer has no token")
+    session.headers["Authorization"] = f"Bearer {token}"
+    _Current.session = session
+    return _plain(answered)
 
 
 def GetKeystore(keys: str) -> dict[str, Any]:
@@ -91,10 +101,11 @@ _PAUSE_MAX_S = 5.0
 
 
 class _Current:
-    """The session of this process, once Init has succeeded."""
+    """The session of this process, once there is one, and whether Init has said so."""
 
     lock = threading.Lock()
     session: _Session | None = None
+    was_told = False
 
 
 class _Session:
