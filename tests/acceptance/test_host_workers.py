@@ -201,4 +201,4 @@ def test_a_step_whose_worker_is_killed_dies_with_it_and_runs_again(
     second = _waiting(operator, run_id, 2)
     psutil.Process(second[1]).send_signal(signal.SIGTERM)
     assert _ended(operator, run_id) == "finished"
-    assert _step(operator, run_id, "hold")["attempt"] == 2
+    assert _step(operator, run_id, "hold")["attempts"][-1]["attempt"] == 2
