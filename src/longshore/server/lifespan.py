@@ -30,12 +30,23 @@ from longshore.surfaces.corpus import image_jobs as corpus_image_jobs
 from longshore.surfaces.corpus import process_jobs as corpus_process_jobs
 from longshore.surfaces.pipelines import chunks
 from longshore.surfaces.pipelines import jobs as pipelines_jobs
+from longshore.surfaces.scripts import (
+    admission,
+    advancing,
+    codes,
+    places,
+    recording,
+    recovering,
+    scheduling,
+    turns,
+)
 
 SWEEP_INTERVAL_S: Final = 2.0
 NOTICES_INTERVAL_S: Final = 3.0
 """Notices ring; this is for those of a server that died before it followed them."""
 DELIVERY_SLOTS: Final = 16
 SWEEP_BLOBS: Final = 200
+WORKFLOWS_INTERVAL_S: Final = 2.0
 MOST_ROUNDS: Final = 50
 """A pass that finds more than it may take at once goes on this often before it pauses."""
 _JOBS: Final = (
@@ -76,6 +87,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             passes.every("retention", settings.retention_interval_s, passes.retain)
         ),
         asyncio.create_task(passes.every("sweeper", SWEEP_INTERVAL_S, passes.sweep)),
+        asyncio.create_task(
+            passes.every("workflows", WORKFLOWS_INTERVAL_S, passes.look_after_workflows)
+        ),
         asyncio.create_task(runner.run(), name="system jobs"),
         asyncio.create_task(deliverer.run(), name="deliveries"),
         asyncio.create_task(passes.follow_notices(), name="notices"),
@@ -168,7 +182,27 @@ class Passes:
             followed += await database.write(chunks.follow)
         if await database.read(tasks.ended):
             followed += await database.write(tasks.follow)
+        if await database.read(recording.ended):
+            followed += await database.write(recording.follow)
+        # Places under concurrency keys that have become free ring here, too.
+        for run_id in await database.read(places.due):
+            await database.write(advancing.advance, run_id, actor="server")
         return followed > 0
+
+    async def look_after_workflows(self) -> bool:
+        """Fire schedules that are due, and bring runs to where they belong."""
+        database = self._context.database
+        if not await database.lead("janitor"):
+            return False
+        fired = await database.write(scheduling.fire)
+        for run_id in await database.read(recovering.due):
+            await database.write(recovering.look_after, run_id)
+        for organisation_id, event in await database.read(turns.pending_events):
+            await database.write(admission.admit, organisation_id, event, actor="server")
+        await database.write(codes.sweep)
+        if fired.runs or fired.missed:
+            _log.info("schedules", started=len(fired.runs), missed=fired.missed)
+        return fired.more
 
     async def retain(self) -> bool:
         """Forget what is past its retention; return whether there may be more."""

@@ -359,6 +359,11 @@ def runs_by_id(connection: Connection, run_ids: Sequence[int]) -> dict[int, Run]
     return {row.id: run_of(row) for row in rows}
 
 
+def areas_text(folded: Collection[str]) -> str:
+    """Return the areas on hold as they are kept."""
+    return msgspec.json.encode(sorted(folded)).decode()
+
+
 def no_run(run_id: int | str) -> NotFound:
     """Return the error for a run that is not there, or another organisation's."""
     return NotFound(

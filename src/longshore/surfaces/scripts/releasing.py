@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from longshore import ids, limits
 from longshore.engine import works
@@ -63,6 +63,11 @@ def hosts_of(board: Board, names: set[str]) -> dict[str, Host]:
         )
         for name in sorted(names)
     }
+
+
+def forget(connection: Connection, work_ids: Sequence[str]) -> None:
+    """Forget works that steps had and nobody has claimed."""
+    connection.execute(delete(scripts_step_works).where(scripts_step_works.c.work_id.in_(work_ids)))
 
 
 def values_of(

@@ -13,6 +13,7 @@ from longshore.surfaces.scripts.routes import (
     collector_steps,
     hosts,
     keystore,
+    operations,
     planning,
     runs,
     workflows,
@@ -30,6 +31,7 @@ router.include_router(collector_steps.router)
 router.include_router(collector_flags.router)
 router.include_router(planning.router)
 router.include_router(runs.router)
+router.include_router(operations.router)
 router.include_router(keystore.router)
 router.include_router(workflows.router)
 router.include_router(hosts.router)

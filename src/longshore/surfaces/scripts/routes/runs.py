@@ -1,18 +1,24 @@
-"""Runs of workflows: starting, watching and operating them."""
+"""Runs of workflows, their steps, and what those printed."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import asyncio
+import time
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
+from longshore import limits
 from longshore.edge.paging import Page, paging
-from longshore.surfaces.scripts import viewing
+from longshore.errors import InvalidRequest
+from longshore.surfaces.scripts import printed, viewing
 from longshore.surfaces.scripts.routes.shared import PREFIX, Reader, answer
 from longshore.surfaces.scripts.viewing import Filter
 
 router = APIRouter(prefix=PREFIX, tags=["scripts"])
+_LOOK_S: Final = 0.3
+"""How often a request that waits for log lines looks for some."""
 
 
 @router.get("/runs")
@@ -75,3 +81,35 @@ async def show_step(run_id: str, name: str, call: Reader) -> Response:
 async def show_tree(run_id: str, name: str, call: Reader) -> Response:
     """Show what a step depends on, and what depends on it, all the way."""
     return answer(await call.read(viewing.tree, call.principal.organisation_id, run_id, name))
+
+
+@router.get("/runs/{run_id}/logs")
+async def read_logs(
+    run_id: str,
+    call: Reader,
+    step: str | None = None,
+    after: int = 0,
+    limit: int = limits.PAGE_ROWS,
+    wait: float = 0.0,
+) -> Response:
+    """List what the steps of a run printed, from the line behind `after`.
+
+    With `wait`, an answer without lines takes up to so many seconds. `ended` says that no more
+    comes.
+    """
+    if after < 0 or limit < 1 or not wait >= 0:
+        raise InvalidRequest("after and wait must be 0 or more, and limit 1 or more.")
+    until_s = time.monotonic() + min(wait, limits.CLAIM_WAIT_S)
+    while True:
+        found = await call.read(
+            printed.read,
+            call.principal.organisation_id,
+            run_id,
+            step=step,
+            after=after,
+            limit=min(limit, limits.PAGE_ROWS),
+        )
+        rest_s = until_s - time.monotonic()
+        if found["lines"] or found["ended"] or rest_s <= 0 or call.context.stopping:
+            return answer(found)
+        await asyncio.sleep(min(_LOOK_S, rest_s))
