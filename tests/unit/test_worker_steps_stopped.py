@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from longshore.wire.worker import Outcome
+from longshore.worker.remains import kill_users
 from tests.unit.steps_support import DESCRIBE, StartHost, described, hosts, result, submit_step
 from tests.unit.worker_server import WorkerServer, alive, poll
 
@@ -137,6 +139,42 @@ def test_a_worker_that_is_killed_leaves_no_process_and_no_directory(
     worker.process.kill()
     poll(lambda: not any(alive(pid) for pid in pids) and not directory.exists())
     assert work not in server.ledger.reports
+
+
+def test_a_process_that_has_left_the_group_dies_with_a_worker_that_is_killed_while_the_step_runs(
+    server: WorkerServer, start: StartHost
+) -> None:
+    worker = start(slots=2)
+    code = (
+        "import subprocess; "
+        "child = subprocess.Popen(['sleep', '600'], start_new_session=True); "
+        "print('left', child.pid, flush=True); child.wait()"
+    )
+    work = submit_step(server, command=[sys.executable, "-c", code])
+    left = int(server.wait_for_line(work, "left "))
+    code = code.replace("; child.wait()", "")
+    ended = submit_step(server, command=[sys.executable, "-c", code])
+    service = int(server.wait_for_line(ended, "left "))
+    assert server.report(ended).outcome is Outcome.SUCCESS
+    worker.process.kill()
+    poll(lambda: not alive(left))
+    poll(lambda: not list(worker.scratch.iterdir()))
+    # A step that has ended left it running on purpose.
+    assert alive(service)
+    os.kill(service, signal.SIGKILL)
+
+
+def test_a_process_that_is_not_guarded_yet_is_found_by_the_directory_of_its_attempt(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "scratch" / "step-1" / "work"
+    home.mkdir(parents=True)
+    for environment, dies in (({"HOME": str(home)}, True), ({"HOME": str(tmp_path)}, False)):
+        process = subprocess.Popen(["sleep", "600"], env={**os.environ, **environment})
+        kill_users(tmp_path / "scratch")
+        assert (process.poll() == -signal.SIGKILL) is dies
+        process.kill()
+        process.wait()
 
 
 def test_a_worker_that_drains_lets_a_step_finish(

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import NoReturn
 
 from longshore import errors
@@ -31,6 +32,7 @@ from longshore.worker.channel import (
     Unguard,
     Unknown,
 )
+from longshore.worker.remains import kill_users
 from longshore.worker.transport import BlockingTransport
 
 _LONGEST_PAUSE_S = 3.0
@@ -66,6 +68,7 @@ class Heartbeat:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
         if self._scratch is not None:
+            kill_users(Path(self._scratch))
             shutil.rmtree(self._scratch, ignore_errors=True)
         os._exit(0)
 
