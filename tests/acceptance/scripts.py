@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,6 +104,10 @@ class Dispatcher(User):
     def view(self, run_id: int) -> dict[str, Any]:
         return dict(self.get(f"{API}/runs/{run_id}"))
 
+    def step(self, run_id: int, name: str) -> dict[str, Any]:
+        """Return a step with its attempts."""
+        return dict(self.get(f"{API}/runs/{run_id}/steps/{name}"))
+
     def steps(self, run_id: int) -> dict[str, str]:
         """Return the states of a run's steps by name."""
         return {each["stepname"]: each["status"] for each in self.status(run_id)["steps"]}
@@ -192,15 +195,26 @@ def check_run(user: Dispatcher, log: Log, run_id: int) -> int:
             assert nonce == payloads[before]["nonce"], f"{name} read another payload of {before}"
     successes = _successes(user, run_id)
     assert successes == dict.fromkeys(states, 1), successes
-    begun = log.lines("begun", run=run_id)
-    told = Counter((line["step"], line["attempt"]) for line in begun)
-    assert max(told.values()) == 1, f"an attempt was begun twice: {told}"
-    return len(begun)
+    _check_one_after_the_other(log, run_id)
+    return len(log.lines("begun", run=run_id))
 
 
 def _successes(user: Dispatcher, run_id: int) -> dict[str, int]:
     found = {}
-    for each in user.view(run_id)["steps"]:
-        outcomes = [attempt["outcome"] for attempt in each["attempts"]]
-        found[str(each["name"])] = outcomes.count("success")
+    for name in user.steps(run_id):
+        attempts = user.step(run_id, name)["attempts"]
+        found[name] = [attempt["outcome"] for attempt in attempts].count("success")
     return found
+
+
+def _check_one_after_the_other(log: Log, run_id: int) -> None:
+    """Check that no attempt of a step was begun twice, or went on beside the one after it."""
+    attempts: dict[str, dict[int, list[dict[str, Any]]]] = {}
+    for line in log.lines(run=run_id):
+        attempts.setdefault(line["step"], {}).setdefault(line["attempt"], []).append(line)
+    for of_step in attempts.values():
+        last = 0.0
+        for _, lines in sorted(of_step.items()):
+            assert [line["word"] for line in lines].count("begun") == 1, lines
+            assert lines[0]["at"] > last, f"two attempts at once: {of_step}"
+            last = lines[-1]["at"]

@@ -67,11 +67,11 @@ def act(place: str) -> None:
 
 
 def main() -> None:
-    note("begun")
+    note("begun", code=os.environ["CA_ACCESS_CODE"])
     act("first")
     ask(cawbs.Init())
     read = {step: ask(cawbs.GetStepPayload(step))["payload"]["nonce"] for step in sys.argv[1:]}
-    note("let in", code=os.environ["CA_ACCESS_CODE"])
+    note("let in")
     act("then")
     nonce = secrets.token_hex(8)
     ask(cawbs.PutStepPayload({"nonce": nonce, "read": read}))
