@@ -18,11 +18,13 @@ from longshore.access import keys, tokens
 from longshore.access.tables import organisations
 from longshore.clock import to_us
 from longshore.errors import Unauthenticated
-from longshore.storage import now_us
+from longshore.storage import mark, now_us
 from longshore.surfaces.scripts import SURFACE, callers
 from longshore.surfaces.scripts.hosts import fold
 from longshore.surfaces.scripts.tables import scripts_codes
 
+SWAPPED: Final = "code_swapped"
+"""Marks a transaction in which a code was used up."""
 CODE: Final = re.compile(r"ac_[0-9A-Za-z_-]{43}")
 REFUSAL: Final = (
     "The access code is wrong, used up or expired, or it belongs to another environment or to an "
@@ -86,6 +88,7 @@ def swap(connection: Connection, code: str, *, environment: str | None = None) -
     # Of those who come at once, one finds the code unused.
     if used.scalar() is None:
         raise Unauthenticated(REFUSAL)
+    mark(connection, SWAPPED)
     return tokens.create(connection, organisation_id, work_id, attempt, surface=SURFACE)
 
 
