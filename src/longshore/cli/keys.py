@@ -36,6 +36,7 @@ class RoleName(StrEnum):
     operator = "operator"
     developer = "developer"
     worker = "worker"
+    ingress = "ingress"
     admin = "admin"
 
 

@@ -17,6 +17,8 @@ from longshore.cli import (
     corpus,
     demo,
     doctor,
+    event,
+    flag,
     keys,
     keystore,
     process,
@@ -84,6 +86,8 @@ app.add_typer(queues.app, name="queue")
 app.add_typer(keys.app, name="key")
 app.add_typer(keystore.app, name="keystore")
 app.add_typer(workflow.app, name="workflow")
+app.add_typer(event.app, name="event")
+app.add_typer(flag.app, name="flag")
 app.add_typer(demo.app, name="demo")
 
 

@@ -215,7 +215,7 @@ class Key(Record):
     Attributes:
         id: the key's id.
         name: its name.
-        role: viewer, operator, developer, worker or admin.
+        role: viewer, operator, developer, worker, ingress or admin.
         workspace: the only workspace that it reaches, or None for all.
     """
 
@@ -346,7 +346,7 @@ class Identity(Record):
     Attributes:
         key_id: the key's id.
         key_name: its name.
-        role: viewer, operator, developer, worker or admin.
+        role: viewer, operator, developer, worker, ingress or admin.
         organisation: name of the organisation.
         organisation_id: its id.
         workspace: the only workspace that the key reaches, or None for all.

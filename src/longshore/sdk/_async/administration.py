@@ -79,7 +79,7 @@ class AsyncKeys:
 
         Args:
             name: 1 to 255 characters.
-            role: viewer, operator, developer, worker or admin.
+            role: viewer, operator, developer, worker, ingress or admin.
             workspace: the only workspace that the key may reach; default is all.
             lifetime_s: seconds until it expires; None for never.
 
