@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, update
 
 from longshore import ids
-from longshore.storage import now_us
+from longshore.clock import ManualClock
+from longshore.engine import janitor
+from longshore.server.lifespan import Passes
+from longshore.storage import Database, now_us
 from longshore.surfaces.scripts import starting
 from longshore.surfaces.scripts.definition.model import Workflow
 from longshore.surfaces.scripts.hosts import fold
@@ -20,7 +25,7 @@ from longshore.surfaces.scripts.tables import (
     scripts_versions,
     scripts_workflows,
 )
-from tests.surfaces.scripts_rig import Held, Scripts
+from tests.surfaces.scripts_rig import Held, Scripts, scripts_of
 
 DATE = "2026-03-04"
 
@@ -42,6 +47,16 @@ class Runs:
         }
         organisation_id = self.scripts.served.organisation.id
         return self.scripts.database.write_blocking(_store, organisation_id, document)
+
+    def define_again(self, workflow_id: str, name: str, steps: Mapping[str, Any]) -> None:
+        """Store a second version of a workflow."""
+        document = {
+            "workflow": name,
+            "steps": {
+                each: {"host": "host1", "command": ["true"], **told} for each, told in steps.items()
+            },
+        }
+        self.scripts.database.write_blocking(_add_version, workflow_id, 2, document)
 
     def start(self, workflow_id: str, **more: Any) -> int:
         """Start a run of a workflow; return its id."""
@@ -66,6 +81,42 @@ class Runs:
         told = await self.scripts.call("GET", f"/runs/{run_id}/steps")
         return {step["name"]: step["status"] for step in told["steps"]}
 
+    async def put(self, held: Held, payload: Any) -> None:
+        """Store the payload of a claimed step, as its script would."""
+        await self.scripts.call(
+            "POST",
+            "/rtstep/payload",
+            body={
+                "actionId": held.payload.run_id,
+                "stepname": held.payload.step,
+                "payload": payload,
+            },
+            headers=await self.scripts.token(held),
+        )
+
+    async def operate(
+        self, run_id: int, what: str, step: str | None = None, *, expect: int = 200, **body: Any
+    ) -> Any:
+        """Operate a run, or a step of it, for the reason of this test."""
+        of_step = "" if step is None else f"/steps/{step}"
+        return await self.scripts.call(
+            "POST",
+            f"/runs/{run_id}{of_step}/{what}",
+            expect=expect,
+            body={"reason": "a test", **body},
+        )
+
+    def tidy(self, after_s: float = 0.0) -> None:
+        """Let time pass, and do what the janitor does then."""
+        self.scripts.clock.advance(after_s)
+        self.scripts.database.write_blocking(janitor.tidy)
+
+    async def look(self) -> None:
+        """Do what a server does every two seconds."""
+        passes = Passes(self.scripts.served.app)
+        await passes.notify()
+        await passes.look_after_workflows()
+
     async def work(
         self, *names: str, host: str = "host1", outcome: str = "success", exit_code: int | None = 0
     ) -> list[Held]:
@@ -78,11 +129,18 @@ class Runs:
         return held
 
 
+@asynccontextmanager
+async def runs_of(database: Database, directory: Path, clock: ManualClock) -> AsyncIterator[Runs]:
+    """Serve workflows with a worker on host1 and one on host2."""
+    async with scripts_of(database, directory, clock) as scripts:
+        await scripts.serve("host1", "host2")
+        yield Runs(scripts)
+
+
 def _store(connection: Connection, organisation_id: str, document: dict[str, Any]) -> str:
     workflow = msgspec.convert(document, Workflow)
     workflow_id = ids.new("wf")
     at_us = now_us(connection)
-    body = msgspec.json.encode(workflow).decode()
     connection.execute(
         insert(scripts_workflows).values(
             id=workflow_id,
@@ -93,17 +151,7 @@ def _store(connection: Connection, organisation_id: str, document: dict[str, Any
             created_us=at_us,
         )
     )
-    connection.execute(
-        insert(scripts_versions).values(
-            workflow_id=workflow_id,
-            version=1,
-            text=body,
-            document=body,
-            sha256=hashlib.sha256(body.encode()).hexdigest(),
-            created_us=at_us,
-            created_by="test",
-        )
-    )
+    _add_version(connection, workflow_id, 1, document)
     for event in workflow.triggers.events:
         connection.execute(
             insert(scripts_event_names).values(
@@ -117,3 +165,25 @@ def _store(connection: Connection, organisation_id: str, document: dict[str, Any
             )
         )
     return workflow_id
+
+
+def _add_version(
+    connection: Connection, workflow_id: str, version: int, document: dict[str, Any]
+) -> None:
+    body = msgspec.json.encode(msgspec.convert(document, Workflow)).decode()
+    connection.execute(
+        insert(scripts_versions).values(
+            workflow_id=workflow_id,
+            version=version,
+            text=body,
+            document=body,
+            sha256=hashlib.sha256(body.encode()).hexdigest(),
+            created_us=now_us(connection),
+            created_by="test",
+        )
+    )
+    connection.execute(
+        update(scripts_workflows)
+        .where(scripts_workflows.c.id == workflow_id)
+        .values(version=version)
+    )
