@@ -15,7 +15,7 @@ RUNTIME := $(VENV)/.has-runtime
 COMPLETE := $(VENV)/.has-everything
 DECLARED := pyproject.toml constraints.txt
 # A published client that the tests drive and that cannot share our environment has its own.
-CLIENTS := $(patsubst %,$(VENV)/clients/%/.is-complete,workflow cspark cspark-0.1 arkindex arkindex-0.4)
+CLIENTS := $(patsubst %,$(VENV)/clients/%/.is-complete,workflow cspark cspark-0.1 arkindex arkindex-0.4 scripts)
 
 # From quick to slow; a failure of one does not hide the findings of the next.
 CHECKS := lint format-check types imports tidy generated spelling docs-check
