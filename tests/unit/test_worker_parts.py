@@ -132,6 +132,18 @@ class TestLines:
         assert kept[-1] == "1 more line was not kept."
         assert output.tail().endswith("a\nlast")
 
+    def test_of_a_flood_beyond_the_limit_the_tail_and_the_number_of_lines_are_right(self) -> None:
+        kept: list[str] = []
+        output = AttemptOutput(lambda _, text: kept.append(text))
+        lines = [b"%d\n" % number for number in range(5 * LOG_LINES_PER_ATTEMPT)]
+        for start in range(0, len(lines), 1_000):
+            output.feed("stdout", b"".join(lines[start : start + 1_000]))
+        output.finish()
+        assert kept[:2] == ["0", "1"]
+        assert len(kept) == LOG_LINES_PER_ATTEMPT + 1
+        assert kept[-1] == f"{4 * LOG_LINES_PER_ATTEMPT} more lines were not kept."
+        assert output.tail().split() == [line.decode().strip() for line in lines[-30:]]
+
 
 class Indescribable(Exception):
     def __str__(self) -> str:

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from longshore.cli.exit_codes import ExitCode
+from longshore.cli.main import main
 from longshore.errors import ConfigurationError
 from longshore.wire.worker import Outcome
 from longshore.worker.options import WorkerOptions
+from longshore.worker.steps_environment import LIBRARIES
 from tests.unit.steps_support import hosts, refused, submit_step
 from tests.unit.worker_server import WorkerServer
 
@@ -176,3 +179,61 @@ def test_a_host_that_cannot_be_served_is_refused_at_the_start(
     given: dict[str, Any] = {"modules": [], "url": "http://127.0.0.1:1", "key": "ls_x"}
     with pytest.raises(ConfigurationError, match=says):
         WorkerOptions(**given | options)
+
+
+def test_the_command_line_hands_its_options_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A host alone computes no workbooks, which would need processes that are kept ready."""
+    (tmp_path / "scripts").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LONGSHORE_KEY", "ls_x")
+    given: list[WorkerOptions] = []
+
+    def run(options: WorkerOptions) -> int:
+        given.append(options)
+        return 0
+
+    monkeypatch.setattr("longshore.worker.runtime.run", run)
+    arguments = ["--server", "http://127.0.0.1:1", "--scripts", "scripts", "--slots", "3"]
+    for more in (["--host", "host1", "--pass-env", "PATH"], ["--host", "host1", "some_module"]):
+        assert _run(monkeypatch, "worker", *arguments, *more) == 0
+    alone, mixed = given
+    assert (alone.host, alone.scripts, alone.slots) == ("host1", "scripts", 3)
+    assert list(alone.pass_env) == ["PATH"]
+    assert not alone.workbooks
+    assert not alone.loads_code
+    assert mixed.loads_code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--worker-host", "host1"], "--worker-host host1 needs --scripts DIR"),
+        (["--scripts", "."], "Name it with --worker-host NAME"),
+        (["--worker-host", "host1", "--scripts", "nowhere"], "is no directory"),
+    ],
+)
+def test_a_server_does_not_start_with_a_host_that_its_worker_cannot_serve(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _run(monkeypatch, "up", "--port", "0", *arguments) == ExitCode.USAGE
+    assert says in " ".join(capsys.readouterr().err.split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_path_of_steps_has_the_libraries_and_nothing_else() -> None:
+    names = {each.name for each in LIBRARIES.iterdir()} - {"__pycache__"}
+    assert names == {"cawbs.py", "cawbsbatch.py", "cawbsingress.py"}
+
+
+def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
+    monkeypatch.setattr("sys.argv", ["longshore", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code or 0

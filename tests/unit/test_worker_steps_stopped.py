@@ -104,6 +104,21 @@ def test_a_step_may_tidy_up_when_it_is_cancelled(server: WorkerServer, start: St
     server.wait_for_line(work, "tidied up")
 
 
+@pytest.mark.parametrize("shell", ["yes", "exec yes | tr -d '\\n'", "yes & exec >&- 2>&-; wait"])
+def test_a_step_that_never_stops_writing_is_stopped_all_the_same(
+    server: WorkerServer, start: StartHost, shell: str
+) -> None:
+    start()
+    work = submit_step(server, command=["sh", "-c", f"echo begins; {shell}"])
+    server.wait_for_line(work, "begins")
+    begun_s = time.monotonic()
+    server.cancel(work)
+    assert server.report(work).outcome is Outcome.CANCELLED
+    assert time.monotonic() - begun_s < 10
+    after = submit_step(server, command=["true"])
+    assert server.report(after).outcome is Outcome.SUCCESS
+
+
 def test_what_a_script_leaves_running_ends_with_it(server: WorkerServer, start: StartHost) -> None:
     start()
     begun_s = time.monotonic()
@@ -244,6 +259,12 @@ def test_the_directory_stays_where_it_is_wanted(
     worker.close()
     assert list(kept.iterdir()) == [target]
     assert (target / "work" / "note.txt").read_text() == "seen\n"
+
+
+def test_a_step_may_remove_its_own_directory(server: WorkerServer, start: StartHost) -> None:
+    start()
+    work = submit_step(server, command=["sh", "-c", 'cd /; rm -r "$HOME" "$TMPDIR"'], step="a[x/y]")
+    assert server.report(work).outcome is Outcome.SUCCESS
 
 
 def test_a_directory_that_the_step_has_filled_and_protected_is_removed(

@@ -43,17 +43,21 @@ def run_app(registry: Registry, run: Run, note: Callable[[str], None]) -> tuple[
     """Run an app on the downloaded file; return the JSON of its result and the path of a PDF.
 
     Raises:
-        ConfigurationError: the app is not registered here.
+        ConfigurationError: the app is not registered here, or a secret of the run cannot be had.
         TypeError, ValueError: the app returned something that is not documents.
         Exception: whatever the app itself raises.
     """
     payload = msgspec.json.decode(run.payload, type=AppPayload)
     app = _find(registry, payload)
+    if payload.secrets_error is not None:
+        raise ConfigurationError(payload.secrets_error)
     file = InputFile(
         name=payload.file.name,
         path=Path(run.path),
         size_bytes=payload.file.size_bytes,
         keys=payload.keys,
+        secrets=payload.secrets,
+        password=payload.password,
     )
     documents = [_document(item, app) for item in _items(app.function(file), app)]
     result = _encode(AppResult(documents=documents), app)

@@ -21,12 +21,17 @@ class InputFile:
         path: a local copy, present while the app runs; its name is not the user's.
         size_bytes: size of the file in bytes.
         keys: the custom keys of the run (any JSON values).
+        secrets: the secrets of the run, by what its settings call them; masked in what is printed
+            and returned.
+        password: what the file is opened with, where the run has a password for it.
     """
 
     name: str
     path: Path
     size_bytes: int
     keys: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    password: str | None = field(default=None, repr=False)
 
     def read_bytes(self) -> bytes:
         """Return the whole file."""

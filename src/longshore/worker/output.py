@@ -25,12 +25,16 @@ class LineSplitter:
 
     def feed(self, data: bytes) -> list[str]:
         """Take bytes and return the lines that they complete."""
+        return [_text(line) for line in self.split(data)]
+
+    def split(self, data: bytes) -> list[bytes]:
+        """Do the same, and leave the lines as they are."""
         *lines, rest = (self._rest + data).split(b"\n")
         # A progress bar rewrites its line after each carriage return: only the last one counts.
         if b"\r" in rest[:-1]:
             rest = rest[rest.rindex(b"\r", 0, len(rest) - 1) + 1 :]
         self._rest = rest[:_LINE_BYTES]
-        return [_text(line) for line in lines]
+        return lines
 
     def finish(self) -> str | None:
         """Return what was written after the last line break, if anything."""
@@ -50,8 +54,14 @@ class AttemptOutput:
 
     def feed(self, stream: str, data: bytes) -> None:
         """Take what was read from stdout or stderr."""
-        for text in self._splitters[stream].feed(data):
-            self.line(stream, text)
+        lines = self._splitters[stream].split(data)
+        # Of a flood only the tail matters: to look at each line would hold up other attempts.
+        unseen = len(lines) - _TAIL_LINES if self._lines >= LOG_LINES_PER_ATTEMPT else 0
+        if unseen > 0:
+            self._lines += unseen
+            del lines[:unseen]
+        for line in lines:
+            self.line(stream, _text(line))
 
     def line(self, stream: str, text: str) -> None:
         """Take one line."""

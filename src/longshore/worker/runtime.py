@@ -1,7 +1,7 @@
 """The worker: claims works, runs the user's code on them, reports how they ended.
 
     claims --Claimed--> slot loop, one per slot --Report--> reporter --> server
-                          |  input file, user code in a child process or a command, its files
+                          |  input file, user code in a child process or a program, its files
                           +--lines--> live logs --> server
     heartbeat process: renews the leases of all attempts, says which are lost or cancelled
 

@@ -9,6 +9,7 @@ to the start of the process nothing waits, where the claim is new: no thread, no
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +36,8 @@ _DECODER: Final = msgspec.json.Decoder(StepPayload)
 _TIMEOUT_S: Final = 10.0
 _HOME: Final = "work"
 _TEMPORARY: Final = "temporary"
+# Instances of a matrix have any characters in their names.
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Steps:
             made = steps_outcomes.result(None, None)
             return Finished(run.work_id, run.attempt, Outcome.REJECTED, error=failure, result=made)
         finally:
-            prefix = f"{step.run_id}-{step.step.replace('/', '_')}-{step.attempt}"
+            prefix = f"{step.run_id}-{_NOT_IN_NAMES.sub('_', step.step)[:100]}-{step.attempt}"
             await self._directories.put_away(root, kind="step", prefix=prefix, note=note)
 
     async def _run(self, run: Run, step: StepPayload, attempt: Attempt, root: Path) -> Finished:
