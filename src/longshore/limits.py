@@ -288,6 +288,9 @@ SECRET_KEY_COMMAND_S: Final = 10.0
 KEYSTORE_VERSIONS: Final = 10
 """So many versions of an entry of the keystore are kept; older ones go when a new one is set."""
 
+PDF_PASSWORDS: Final = 200
+"""Most passwords of PDFs that one run of an app is given."""
+
 MASKED_CHARACTERS: Final = 6
 """Shortest value of a secret that is masked: shorter ones are found in all sorts of texts."""
 

@@ -17,4 +17,9 @@ def read_lines(file: longshore.InputFile) -> list[longshore.Document]:
         fields.append(longshore.Field(name, value, confidence=0.5, page=0, box=box))
     for name, key in file.keys.items():
         fields.append(longshore.Field(name, str(key), alerts=["given as a key"]))
+    for name, secret in file.secrets.items():
+        print(f"connecting with {secret}")
+        fields.append(longshore.Field(name, f"{len(secret)} letters: {secret}"))
+    if file.password is not None:
+        fields.append(longshore.Field("password", f"{len(file.password)} letters: {file.password}"))
     return [longshore.Document(fields, class_name="receipt", pages=[page])]

@@ -175,7 +175,7 @@ def test_a_run_that_cannot_start_says_why(hub: Hub) -> None:
         create("Meal Receipt", batch_id=987654321)
     with pytest.raises(BadRequestException, match="has no files"):
         create("Meal Receipt", batch_id=hub.batch())
-    with pytest.raises(BadRequestException, match="secrets are not available"):
+    with pytest.raises(BadRequestException, match="no such secret"):
         create("Meal Receipt", batch_id=batch_id, settings={"keys": {"secret": {"a": "b"}}})
     with pytest.raises(NotFoundException, match="no run"):
         hub.client.apps.runs.status("rn_none")

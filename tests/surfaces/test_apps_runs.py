@@ -239,7 +239,7 @@ async def test_an_app_is_found_without_its_owner_unless_several_have_one(apps: P
         ({"batch_id": "12x"}, 400, "whole number"),
         ({"batch_id": 10**30}, 404, "no batch"),
         ({"batch_id": None, "input_dir": "somewhere"}, 400, "not one of the drive"),
-        ({"settings": {"keys": {"secret": {"a": "b"}}}}, 400, "secrets are not available"),
+        ({"settings": {"keys": {"secret": {"a": "b"}}}}, 400, "no such secret"),
         ({"settings": {"webhook_config": {"url": "http://10.0.0.1"}}}, 400, "a private address"),
         ({"settings": {"tags": ["x" * 300, "y" * 300]}}, 413, "600 characters"),
         ({"settings": {"nonsense": 1}}, 400, "settings.nonsense"),

@@ -316,6 +316,16 @@ class AppPayload(msgspec.Struct, frozen=True, kw_only=True):
     """The run's custom keys (protocol: settings.keys.custom)."""
     generate_pdf: bool = False
     """Whether the run asked for a post-processed PDF."""
+    secret_aliases: dict[str, str] = {}
+    """What the app knows secrets by, and their aliases (protocol: settings.keys.secret)."""
+    password_entry: str | None = None
+    """Where the file's password is kept."""
+    secrets: dict[str, str] = {}
+    """The values, by what the app knows them by; only in what a worker is handed, never stored."""
+    password: str | None = None
+    """The file's password; as `secrets`."""
+    secrets_error: str | None = None
+    """Why the values could not be had."""
 
 
 class AppField(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -20,6 +20,7 @@ from longshore.engine.tables import works as works_table
 from longshore.engine.works import Ending, Lease, Lost, Outcome
 from longshore.errors import Conflict, InvalidRequest, NotFound, TooLarge
 from longshore.storage.bulk import given_parameters, given_rows
+from longshore.surfaces.apps import secrets
 from longshore.surfaces.buckets import query, updating, withdrawing
 from longshore.surfaces.buckets.withdrawing import Wanted
 from longshore.surfaces.corpus import judging, tasks
@@ -228,7 +229,10 @@ def _claim_files(connection: Connection, asked: Claim, limit: int) -> list[wire.
     leases = works.claim(
         connection, asked.queue_ids, limit=limit, holder=asked.holder, lease_s=asked.lease_s
     )
-    return [_claimed(lease, lease.payload) for lease in leases]
+    return [
+        _claimed(lease, secrets.resolved(connection, lease, holder=asked.holder))
+        for lease in leases
+    ]
 
 
 def _claim_bucket_works(connection: Connection, asked: Claim, limit: int) -> list[wire.Claimed]:

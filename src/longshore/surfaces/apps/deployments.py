@@ -87,7 +87,7 @@ def create(
             version=request.version,
             output_workspace=request.output_workspace,
             output_dir=request.output_dir,
-            settings=run_settings.checked(request.settings, networks).text(),
+            settings=run_settings.lasting(request.settings, networks).text(),
             **(_KEEP if request.retention is None else _retention(request.retention)),
             created_us=at_us,
             updated_us=at_us,
@@ -223,7 +223,7 @@ def _changed_settings(
     present: Deployment, sent: wire.RunSettings | None, networks: Sequence[Network]
 ) -> str:
     """Return the new settings; a webhook that they leave out stays, for nobody can read it back."""
-    settings = run_settings.checked(sent, networks)
+    settings = run_settings.lasting(sent, networks)
     if sent is not None and "webhook_config" not in sent.model_fields_set:
         settings = replace(settings, webhook=run_settings.load(present.settings).webhook)
     return settings.text()

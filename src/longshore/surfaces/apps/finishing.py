@@ -15,7 +15,7 @@ from longshore.edge.jobs import JobContext
 from longshore.engine import artifacts
 from longshore.errors import Conflict, NotFound
 from longshore.storage import now_us
-from longshore.surfaces.apps import files, results, run_settings, runs, webhooks
+from longshore.surfaces.apps import files, results, run_settings, runs, secrets, webhooks
 from longshore.surfaces.apps.results import EVERYTHING, FileOutcome
 from longshore.surfaces.apps.runs import Run
 from longshore.surfaces.apps.tables import app_runs, run_files
@@ -140,6 +140,7 @@ def _finish(connection: Connection, run: Run, ended: Run, written: StoredFile) -
     ).rowcount
     if not done:
         raise Conflict(f"Run {run.id} was finished by another attempt. Nothing is left to do.")
+    secrets.forget(connection, run.organisation_id, run.id)
     webhooks.submit(connection, replace(ended, message=message))
     inputs = [file.blob_id for file in runs.files_of(connection, run.id)]
     files.release(connection, inputs)

@@ -47,12 +47,16 @@ class Settings:
         runtime_config: as it was sent.
         tags: for people.
         webhook: who is told of the end.
+        secrets: aliases of secrets by what the app knows them by.
+        passwords: of PDFs, by the titles of files; sealed with the run, and never kept here.
     """
 
     keys: dict[str, Any] = field(default_factory=dict)
     runtime_config: dict[str, Any] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
     webhook: Webhook | None = None
+    secrets: dict[str, str] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def generate_pdf(self) -> bool:
@@ -66,6 +70,8 @@ class Settings:
             {**base.runtime_config, **self.runtime_config},
             self.tags or base.tags,
             self.webhook or base.webhook,
+            {**base.secrets, **self.secrets},
+            self.passwords,
         )
 
     def for_run(self) -> Settings:
@@ -80,6 +86,7 @@ class Settings:
             "keys": self.keys,
             "runtime_config": self.runtime_config,
             "tags": self.tags,
+            "secrets": self.secrets,
         }
         if self.webhook is not None:
             kept["webhook"] = asdict(self.webhook)
@@ -88,7 +95,9 @@ class Settings:
     def shown(self) -> RunSettings:
         """Return the settings as the protocol words them, without the webhook."""
         return RunSettings(
-            keys=RunKeys(custom=self.keys), runtime_config=self.runtime_config, tags=self.tags
+            keys=RunKeys(custom=self.keys, secret=self.secrets),
+            runtime_config=self.runtime_config,
+            tags=self.tags,
         )
 
 
@@ -107,8 +116,8 @@ def checked(sent: RunSettings | None, networks: Sequence[Network] = ()) -> Setti
         networks: private networks that a webhook may be in.
 
     Raises:
-        InvalidRequest: a setting is unknown, cannot be honoured yet, or has the wrong type, or the
-            webhook cannot be sent to.
+        InvalidRequest: a setting is unknown or has the wrong type, or the webhook cannot be sent
+            to.
         TooLarge: tags, custom keys or the webhook are too long.
     """
     if sent is None:
@@ -130,7 +139,26 @@ def checked(sent: RunSettings | None, networks: Sequence[Network] = ()) -> Setti
             f"{limits.TAGS_CHARACTERS}. Shorten them.",
             details={"limit": limits.TAGS_CHARACTERS},
         )
-    return Settings(keys, sent.runtime_config or {}, tags, _webhook(sent.webhook_config, networks))
+    config, passwords = _without_passwords(sent.runtime_config or {})
+    return Settings(
+        keys,
+        config,
+        tags,
+        _webhook(sent.webhook_config, networks),
+        sent.keys.secret if sent.keys is not None else {},
+        passwords,
+    )
+
+
+def lasting(sent: RunSettings | None, networks: Sequence[Network] = ()) -> Settings:
+    """Return the settings of a deployment; see `checked`. Passwords of files are none of them."""
+    settings = checked(sent, networks)
+    if settings.passwords:
+        raise InvalidRequest(
+            "settings.runtime_config.instabase.pdf.passwords belongs to the files of one run. Send "
+            "it when you start the run."
+        )
+    return settings
 
 
 def _webhook(sent: WebhookConfig | None, networks: Sequence[Network]) -> Webhook | None:
@@ -154,25 +182,26 @@ def _refuse_unusable(sent: RunSettings) -> None:
             f"settings.{unknown[0][:80]} is not a setting of a run. Known are keys, "
             "runtime_config, tags and webhook_config."
         )
-    if sent.keys is not None and sent.keys.secret:
-        raise InvalidRequest(
-            "settings.keys.secret cannot be used: secrets are not available yet. Give the app what "
-            "it needs in settings.keys.custom, or in the environment of its worker."
-        )
     config = sent.runtime_config or {}
     if not isinstance(config.get(_PDF, False), bool):
         raise InvalidRequest(f"settings.runtime_config.{_PDF} must be true or false.")
-    if _passwords(config):
+
+
+def _without_passwords(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the configuration as it may be kept, and the passwords of PDFs that it had."""
+    instabase = config.get("instabase")
+    pdf = instabase.get("pdf") if isinstance(instabase, dict) else None
+    if not isinstance(instabase, dict) or not isinstance(pdf, dict) or "passwords" not in pdf:
+        return config, {}
+    passwords = pdf["passwords"] or {}
+    if not isinstance(passwords, dict) or not all(map(_is_text, passwords.values())):
         raise InvalidRequest(
-            "settings.runtime_config.instabase.pdf.passwords cannot be used: passwords would need "
-            "the secrets that are not available yet. Upload the PDFs without a password."
+            "settings.runtime_config.instabase.pdf.passwords must be an object: the title of a "
+            "file, and its password as a text."
         )
+    rest = {name: value for name, value in pdf.items() if name != "passwords"}
+    return {**config, "instabase": {**instabase, "pdf": rest}}, passwords
 
 
-def _passwords(config: dict[str, Any]) -> Any:
-    value: Any = config
-    for key in ("instabase", "pdf", "passwords"):
-        if not isinstance(value, dict):
-            return None
-        value = value.get(key)
-    return value
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)

@@ -28,6 +28,7 @@ from longshore.surfaces.apps import (
     run_settings,
     runs,
     scopes,
+    secrets,
 )
 from longshore.surfaces.apps.catalogue import App, Version
 from longshore.surfaces.apps.files import DriveFile
@@ -64,6 +65,15 @@ class _Input:
     def name(self, file: DriveFile) -> str:
         """Return the name of a file as the run shows it: its path below the folder."""
         return file.path[len(self.folder) + 1 :]
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A file, its name in the run, and the entry of the keystore with its password."""
+
+    file: DriveFile
+    name: str
+    password_entry: str | None
 
 
 def create(
@@ -106,6 +116,7 @@ def start(connection: Connection, principal: Principal, plan: Plan) -> wire.Run:
     source = _input(connection, principal, plan)
     run_id = ids.new(ids.RUN)
     workspace, output_dir = _output(connection, principal, plan, run_id)
+    secrets.check(connection, principal.organisation_id, plan.settings.secrets, workspace)
     work_ids = _submit(connection, principal, plan, run_id, source)
     finisher_id = deletions.submit_job(
         connection,
@@ -149,10 +160,14 @@ def _submit(
     connection: Connection, principal: Principal, plan: Plan, run_id: str, source: _Input
 ) -> list[str]:
     """Submit a work for each file and return their ids, in the order of the files."""
+    names = [source.name(file) for file in source.files]
+    passwords = secrets.seal_passwords(
+        connection, principal, run_id, plan.settings.passwords, names
+    )
     new = [
         NewWork(
             plan.version.queue_id,
-            _payload(plan, run_id, position, file, source.name(file)),
+            _payload(plan, run_id, position, _Named(file, names[position], passwords[position])),
             group_id=run_id,
             timeout_s=plan.version.timeout_s,
             attempts_max=plan.version.attempts_max,
@@ -212,7 +227,8 @@ def _output(
     return name, folder
 
 
-def _payload(plan: Plan, run_id: str, position: int, file: DriveFile, name: str) -> bytes:
+def _payload(plan: Plan, run_id: str, position: int, named: _Named) -> bytes:
+    file = named.file
     return msgspec.json.encode(
         AppPayload(
             run_id=run_id,
@@ -222,11 +238,13 @@ def _payload(plan: Plan, run_id: str, position: int, file: DriveFile, name: str)
             position=position,
             file=AppFile(
                 blob_id=file.blob_id,
-                name=name,
+                name=named.name,
                 size_bytes=file.size_bytes,
                 sha256=file.sha256,
             ),
             keys=plan.settings.keys,
             generate_pdf=plan.settings.generate_pdf,
+            secret_aliases=plan.settings.secrets,
+            password_entry=named.password_entry,
         )
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from longshore.surfaces.apps.routes import batches, deployments, drive, runs, uploads
+from longshore.surfaces.apps.routes import batches, deployments, drive, runs, secrets, uploads
 
 router = APIRouter()
 # The paths of uploads come before those of batches, where a word stands in place of a number.
-for part in (uploads, batches, drive, runs, deployments):
+for part in (uploads, batches, drive, runs, deployments, secrets):
     router.include_router(part.router)
 
 __all__ = ["router"]
