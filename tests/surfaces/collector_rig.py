@@ -254,3 +254,13 @@ async def send(
 
 def statuses(answers: Sequence[httpx.Response]) -> list[int]:
     return [answer.status_code for answer in answers]
+
+
+def retry_due(connection: Connection) -> int:
+    """Queue again what has failed and is due, as the janitor does."""
+    return endings.retry(connection, limit=10)
+
+
+def expire_due(connection: Connection) -> int:
+    """Take works away whose leases have run out, as the janitor does."""
+    return endings.expire(connection, limit=10)

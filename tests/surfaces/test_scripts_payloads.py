@@ -87,8 +87,8 @@ async def test_ids_are_numbers_or_their_digits_and_names_are_in_any_case(
             answer = await put(served, token, held, name, actionId=run_id, stepname=name)
             assert answer.status_code == 200, answer.text
             assert (await get(served, run_id, name, token)).json()["payload"] == name
-    for odd in (True, 1.5, None, [1]):
-        assert (await put(served, token, held, 1, actionId=odd)).status_code == 400
+    for wrong in (True, 1.5, None, [1]):
+        assert (await put(served, token, held, 1, actionId=wrong)).status_code == 400
     for odd in ("", "x", "-1", "1e3", "9" * 30, "²"):
         assert (await put(served, token, held, 1, actionId=odd)).status_code == 404
         if odd:
