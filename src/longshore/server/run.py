@@ -128,19 +128,21 @@ def serve(
                 slots=count,
                 host=host,
             )
-        info = replace(
-            _ready_info(context, url, keys),
-            apps=tuple(apps),
-            host=None if host is None else host.name,
-            slots=count if companion else 0,
-        )
+        info = _ready_info(context, url, keys, apps, host, count if companion else 0)
         server = _Server(context, companion, info, on_ready, begun_s)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.serve([listener]))
     return 0
 
 
-def _ready_info(context: Context, url: str, keys: FirstKeys) -> ReadyInfo:
+def _ready_info(
+    context: Context,
+    url: str,
+    keys: FirstKeys,
+    apps: Sequence[str],
+    host: ServedHost | None,
+    slots: int,
+) -> ReadyInfo:
     return ReadyInfo(
         url=url,
         docs_url=f"{url}/docs",
@@ -151,9 +153,9 @@ def _ready_info(context: Context, url: str, keys: FirstKeys) -> ReadyInfo:
         organisation=keys.organisation.name,
         key=keys.token,
         key_is_new=keys.made,
-        apps=(),
-        host=None,
-        slots=0,
+        apps=tuple(apps),
+        host=None if host is None else host.name,
+        slots=slots,
         pid=os.getpid(),
         start_s=0.0,
     )
