@@ -106,6 +106,14 @@ class Runs:
             body={"reason": "a test", **body},
         )
 
+    async def rerun(self, run_id: int, mode: str, step: str | None = None) -> list[str]:
+        """Run steps of a run again; return which."""
+        told = await self.scripts.call(
+            "POST", f"/runs/{run_id}/rerun", body={"mode": mode, "step": step}
+        )
+        names: list[str] = told["again"]
+        return names
+
     def tidy(self, after_s: float = 0.0) -> None:
         """Let time pass, and do what the janitor does then."""
         self.scripts.clock.advance(after_s)
