@@ -55,6 +55,9 @@ def act(place: str) -> None:
         pause.wait(float(argument))
     elif verb == "exit":
         sys.exit(int(argument))
+    elif verb == "exit-at-first":
+        if os.environ["ATTEMPT"] == "1":
+            sys.exit(int(argument))
     elif verb == "spawn":
         child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
         note("spawned", child=child.pid)
