@@ -169,6 +169,7 @@ def test_a_link_to_the_directory_of_scripts_is_followed_anew_for_each_step(
         ({"host": "host1", "scripts": "nowhere"}, "is no directory"),
         ({"host": "host1", "scripts": ".", "pass_env": ["LONGSHORE_KEY"]}, "stay with the worker"),
         ({"host": "host1", "scripts": ".", "pass_env": ["A=B"]}, "name one variable"),
+        ({"host": "host1", "scripts": ".", "pass_env": ["RUNID"]}, "has a RUNID of its own"),
         ({"host": "host1", "scripts": ".", "pass_env": ["NOT_SET_HERE"]}, "no such variable"),
         ({"host": "host1", "scripts": ".", "executor": "thread"}, "--executor process"),
     ],
@@ -188,6 +189,7 @@ def test_the_command_line_hands_its_options_on(
     (tmp_path / "scripts").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LONGSHORE_KEY", "ls_x")
+    monkeypatch.setenv("ORACLE_HOME", "/opt/oracle")
     given: list[WorkerOptions] = []
 
     def run(options: WorkerOptions) -> int:
@@ -196,11 +198,14 @@ def test_the_command_line_hands_its_options_on(
 
     monkeypatch.setattr("longshore.worker.runtime.run", run)
     arguments = ["--server", "http://127.0.0.1:1", "--scripts", "scripts", "--slots", "3"]
-    for more in (["--host", "host1", "--pass-env", "PATH"], ["--host", "host1", "some_module"]):
+    for more in (
+        ["--host", "host1", "--pass-env", "ORACLE_HOME"],
+        ["--host", "host1", "some_module"],
+    ):
         assert _run(monkeypatch, "worker", *arguments, *more) == 0
     alone, mixed = given
     assert (alone.host, alone.scripts, alone.slots) == ("host1", "scripts", 3)
-    assert list(alone.pass_env) == ["PATH"]
+    assert list(alone.pass_env) == ["ORACLE_HOME"]
     assert not alone.workbooks
     assert not alone.loads_code
     assert mixed.loads_code

@@ -14,6 +14,14 @@ from longshore.settings import child_environment
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OURS: Final = "LONGSHORE_"
+_OWN: Final = frozenset(
+    {
+        *("PATH", "LANG", "TZ", "HOME", "TMPDIR", "PYTHONPATH", "PYTHONUNBUFFERED"),
+        *("ENV", "ACTIONID", "RUNID", "RUNDATE", "WORKFLOW", "STEPNAME", "ATTEMPT"),
+        *("CA_ACCESS_CODE", "CA_WBS_URL"),
+    }
+)
+"""Variables that each step has anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,11 @@ def _variables(names: Sequence[str]) -> dict[str, str]:
             raise ConfigurationError(
                 f"--pass-env {name!r} cannot be given to steps: name one variable; those of "
                 f"Longshore itself ({_OURS}...) stay with the worker."
+            )
+        if name in _OWN:
+            raise ConfigurationError(
+                f"--pass-env {name}: each step has a {name} of its own. Drop the option, or set it in "
+                "the environment of the step where that may be."
             )
         if name not in ours:
             raise ConfigurationError(
