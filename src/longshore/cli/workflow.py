@@ -7,7 +7,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from longshore.cli import workflow_planning, workflow_starts
+from longshore.cli import (
+    workflow_operations,
+    workflow_planning,
+    workflow_runs,
+    workflow_starts,
+)
 from longshore.cli.connecting import ServerOption
 from longshore.cli.console import Column, emit_json, listing, note, out, printable
 from longshore.cli.exit_codes import ExitCode
@@ -264,4 +269,6 @@ def _short(value: Any) -> str:
 
 
 workflow_starts.register(app)
+workflow_runs.register(app)
+workflow_operations.register(app)
 workflow_planning.register(app)

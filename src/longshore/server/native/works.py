@@ -20,6 +20,7 @@ from longshore.edge.responses import json_response
 from longshore.engine import insights, logs, works
 from longshore.errors import InvalidRequest, NotFound
 from longshore.server.native import views
+from longshore.surfaces.scripts import HELD, SURFACE, explaining
 
 router = APIRouter(tags=["works"])
 Reader = Annotated[Call, Depends(allow(Permission.READ))]
@@ -39,7 +40,10 @@ async def get_why(work_id: str, call: Reader) -> Response:
 
     def explain(connection: Connection) -> insights.Why:
         _visible(connection, call, work_id)
-        return _with_names(connection, call, insights.why(connection, work_id))
+        why = insights.why(connection, work_id)
+        if why.facts["surface"] in (SURFACE, HELD):
+            why = _of_step(connection, call, why)
+        return _with_names(connection, call, why)
 
     return json_response(await call.read(explain))
 
@@ -116,6 +120,14 @@ async def cancel_group(group_id: str, request: Request, call: Operator) -> Respo
         return works.cancel_group(connection, group_id, actor=call.principal.key_id, why=why)
 
     return await call.change("groups.cancel", cancel, target=group_id, render=views.cancelled)
+
+
+def _of_step(connection: Connection, call: Call, why: insights.Why) -> insights.Why:
+    """Say of the work of a step of a workflow what is to be said of the step."""
+    told = explaining.work(connection, call.principal.organisation_id, why.work_id)
+    if told is None:
+        return why
+    return replace(why, text=f"{why.text}\n{told['text']}", facts={**why.facts, **told["facts"]})
 
 
 def _with_names(connection: Connection, call: Call, why: insights.Why) -> insights.Why:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from longshore import limits
 from longshore.edge.paging import Page, paging
 from longshore.errors import InvalidRequest
-from longshore.surfaces.scripts import printed, viewing
+from longshore.surfaces.scripts import explaining, printed, viewing
 from longshore.surfaces.scripts.routes.shared import PREFIX, Reader, answer
 from longshore.surfaces.scripts.viewing import Filter
 
@@ -75,6 +75,18 @@ async def list_steps(
 async def show_step(run_id: str, name: str, call: Reader) -> Response:
     """Show a step with its attempts."""
     return answer(await call.read(viewing.step, call.principal.organisation_id, run_id, name))
+
+
+@router.get("/runs/{run_id}/why")
+async def why_run(run_id: str, call: Reader) -> Response:
+    """Say why a run, and each step that is left of it, is where it is."""
+    return answer(await call.read(explaining.run, call.principal.organisation_id, run_id))
+
+
+@router.get("/runs/{run_id}/steps/{name}/why")
+async def why_step(run_id: str, name: str, call: Reader) -> Response:
+    """Say why a step is where it is."""
+    return answer(await call.read(explaining.step, call.principal.organisation_id, run_id, name))
 
 
 @router.get("/runs/{run_id}/steps/{name}/tree")
