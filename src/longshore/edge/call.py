@@ -28,6 +28,7 @@ Target = str | Callable[[T], str]
 REPLAYED_HEADER = "Idempotency-Replayed"
 BODY_DIGEST = "longshore.body_sha256"
 REQUEST_ID = "longshore.request_id"
+ORGANISATION = "longshore.organisation_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,7 @@ def allow(
         check_context(principal, request.headers)
         # For the access log, which is written when the answer is out.
         request.scope["longshore.key_id"] = principal.key_id
+        request.scope[ORGANISATION] = principal.organisation_id
         principal.require(*permissions)
         if principal.work is not None and principal.surface != programs:
             raise PermissionDenied(

@@ -10,6 +10,8 @@ from typing import Any, Final, TextIO
 
 import structlog
 
+from longshore.access import masking
+
 REDACTED: Final = "[redacted]"
 _TOKEN: Final = re.compile(r"\bls_[0-9A-Za-z]{4,}_[0-9A-Za-z_-]{4,}")
 _BEARER: Final = re.compile(r"(?i)\b((?:bearer|token)\s+)[^\s'\",;]{8,}")
@@ -100,7 +102,7 @@ def without_secrets(text: str) -> str:
     text = _TOKEN.sub(REDACTED, text)
     text = _BEARER.sub(rf"\1{REDACTED}", text)
     text = _ASSIGNED.sub(rf"\1{REDACTED}", text)
-    return _URL_PASSWORD.sub(rf"\1{REDACTED}\2", text)
+    return masking.scrubbed(_URL_PASSWORD.sub(rf"\1{REDACTED}\2", text))
 
 
 def _clean(name: str, value: Any) -> Any:

@@ -19,8 +19,9 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from longshore import errors
+from longshore.access import masking
 from longshore.edge.body import explain
-from longshore.edge.call import REQUEST_ID
+from longshore.edge.call import ORGANISATION, REQUEST_ID
 from longshore.edge.responses import encode
 from longshore.errors import LongshoreError
 
@@ -96,7 +97,7 @@ def install(app: FastAPI) -> None:
 
 async def _longshore_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, LongshoreError)
-    return respond(request.scope, error)
+    return await _masked(request, respond(request.scope, error))
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
@@ -104,11 +105,32 @@ async def _validation_error(request: Request, error: Exception) -> Response:
     problems = error.errors()
     if all(problem["loc"][:1] == ("path",) for problem in problems):
         # An id that cannot be one, such as a word for a number, names nothing.
-        return respond(
-            request.scope,
-            errors.NotFound(f"There is nothing at {request.url.path[:200]!r}. Check the id in it."),
+        refusal: LongshoreError = errors.NotFound(
+            f"There is nothing at {request.url.path[:200]!r}. Check the id in it."
         )
-    return respond(request.scope, errors.InvalidRequest(explain(problems)))
+    else:
+        refusal = errors.InvalidRequest(explain(problems))
+    return await _masked(request, respond(request.scope, refusal))
+
+
+async def _masked(request: Request, response: Response) -> Response:
+    """Return an error without secrets of the caller's organisation: it may quote what was sent."""
+    organisation_id = request.scope.get(ORGANISATION)
+    if organisation_id is None:
+        return response
+    database = request.app.state.context.database
+    masker = masking.known(database, organisation_id)
+    try:
+        if masker is None:
+            masker = await database.read(masking.of, organisation_id)
+    except (errors.ServerFault, errors.ConfigurationError):
+        # This may be the very reason of the answer, which then has nothing of a secret.
+        return response
+    body = masker.json(bytes(response.body))
+    if body == response.body:
+        return response
+    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    return Response(body, response.status_code, headers)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from longshore import limits
+from longshore.access import masking
 from longshore.errors import Conflict, InvalidRequest, TooLarge
 from longshore.storage import now_us
 from longshore.surfaces.scripts import callers
@@ -66,6 +67,7 @@ def done(connection: Connection, caller: Caller, key: str, result: Any) -> None:
         TooLarge: the result has more than `limits.GUARD_RESULT_BYTES`.
         InvalidRequest: the key cannot be one.
     """
+    result = masking.of(connection, caller.organisation_id).value(result)
     text = json.dumps(result, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     if len(text.encode()) > limits.GUARD_RESULT_BYTES:
         raise TooLarge(

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Select, case, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from longshore import limits
+from longshore.access import masking
 from longshore.clock import iso
 from longshore.engine.states import Outcome
 from longshore.errors import NotFound, PermissionDenied, TooLarge
@@ -63,6 +64,7 @@ def put(connection: Connection, caller: Caller, run_id: int, step: str, payload:
         PermissionDenied: the step is another one of the run.
         TooLarge: see `text_of`.
     """
+    payload = masking.of(connection, caller.organisation_id).value(payload)
     text = text_of(payload)
     if run_id != caller.run_id:
         raise board.no_run(run_id)

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection, insert, select
 
 from longshore import ids, limits
+from longshore.access import masking
 from longshore.clock import SECOND_US
 from longshore.errors import Conflict, InvalidRequest, NotFound, TooLarge
 from longshore.storage import now_us
@@ -113,7 +114,7 @@ def start(  # noqa: PLR0913 - one argument a fact, all by name
         ).scalar_one()
     )
     if payload is not None:
-        _keep_input(connection, run_id, payload)
+        _keep_input(connection, organisation_id, run_id, payload)
     _make_steps(connection, organisation_id, run_id, definition, actor=actor)
     if event is None:
         advancing.advance(connection, run_id, actor=actor)
@@ -160,7 +161,7 @@ def _order(definition: Workflow) -> Order:
     return definition.order
 
 
-def _keep_input(connection: Connection, run_id: int, payload: bytes) -> None:
+def _keep_input(connection: Connection, organisation_id: str, run_id: int, payload: bytes) -> None:
     if len(payload) > limits.STEP_PAYLOAD_BYTES:
         raise TooLarge(
             f"What the run is started with has {len(payload)} bytes and may have "
@@ -170,7 +171,8 @@ def _keep_input(connection: Connection, run_id: int, payload: bytes) -> None:
         msgspec.json.decode(payload)
     except msgspec.DecodeError as error:
         raise InvalidRequest(f"What the run is started with is no JSON: {error}.") from error
-    connection.execute(insert(scripts_inputs).values(run_id=run_id, payload=payload.decode()))
+    clean = masking.of(connection, organisation_id).json(payload)
+    connection.execute(insert(scripts_inputs).values(run_id=run_id, payload=clean.decode()))
 
 
 def _make_steps(

@@ -1,0 +1,238 @@
+"""X13: a canary in the keystore, said in every way by a step and an app, is found nowhere."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from sqlalchemy import Connection
+
+from longshore.access import masking
+from longshore.clock import ManualClock
+from longshore.errors import ConfigurationError
+from longshore.server import logging as server_logging
+from longshore.storage import Database, metadata
+from tests.surfaces.runs_rig import Runs, runs_of
+from tests.unit.serving import bearer
+
+CANARY = 'can4ry "q&a" ☃/x+y'
+LINES = "first-line-of-it\nsecond-line-of-it\nthird-line-of-it"
+FORMS = {
+    "raw": CANARY,
+    "base64": base64.b64encode(CANARY.encode()).decode(),
+    "base64 inside": base64.b64encode(f"user:{CANARY} and on".encode()).decode(),
+    "URL": quote(CANARY, safe=""),
+    "JSON": json.dumps({"p": CANARY}),
+    "JSON in JSON": json.dumps(json.dumps({"p": CANARY})),
+    "environment": f"environ({{'DB_PASSWORD': {CANARY!r}}})",
+    "traceback": f'  File "load.py", line 3\nValueError: cannot log in with {CANARY}',
+}
+TRACES = (
+    CANARY,
+    base64.b64encode(CANARY.encode()).decode().rstrip("=")[:-1],
+    base64.b64encode(f"user:{CANARY}".encode()).decode()[8:-4],
+    quote(CANARY, safe=""),
+    json.dumps(CANARY)[1:-1],
+    "can4ry",
+    *LINES.splitlines(),
+)
+
+
+@pytest.fixture
+async def runs(database: Database, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Runs]:
+    async with runs_of(database, tmp_path, clock) as made:
+        yield made
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What the server writes to its log, most talkative."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    stream = io.StringIO()
+    server_logging.configure("debug", stream)
+    yield stream
+    root.handlers = handlers
+    root.setLevel(level)
+
+
+def everything(database: Database) -> str:
+    """Return every value of every row, as text."""
+
+    def look(connection: Connection) -> str:
+        found: list[str] = []
+        for table in metadata.sorted_tables:
+            for row in connection.execute(table.select()):
+                for value in row:
+                    told = bytes(value) if isinstance(value, memoryview) else value
+                    found.append(told.decode("latin-1") if isinstance(told, bytes) else str(told))
+        return "\n".join(found)
+
+    return database.read_blocking(look)
+
+
+def everything_below(directory: Path) -> bytes:
+    """Return all bytes of all files, the database's too where it is one."""
+    return b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
+
+
+def traces_in(text: str) -> list[str]:
+    return [trace for trace in TRACES if trace in text]
+
+
+async def set_secrets(runs: Runs) -> None:
+    for name, value in (("db_password", CANARY), ("tls_key", LINES)):
+        await runs.scripts.call(
+            "PUT", f"/longshore/v1/keystore/entries/{name}", body={"value": value}
+        )
+
+
+async def tell_everything(runs: Runs) -> list[Any]:
+    """Let a step say the canary in each way; return all answers that it is told in."""
+    call = runs.scripts.call
+    event = {"events": [{"name": "order"}]}
+    runs.define("daily", {"load": {"keystore": ["db_password"]}}, triggers=event)
+    posted = await call(
+        "POST", "/rtevent", body={"eventName": "order", "payload": {"p": CANARY}}, expect=201
+    )
+    run_id = posted["actionId"]
+    [held] = await runs.scripts.claim("host1")
+    token = await runs.scripts.token(held)
+    assert await call("GET", "/keystore/db_password", headers=token) == {"db_password": CANARY}
+    worker_id = runs.scripts.workers["host1"][0]
+    texts = [line for form in FORMS.values() for line in form.splitlines()] + LINES.splitlines()
+    lines = [
+        {
+            "work_id": held.work_id, "attempt": 1, "at_us": 1, "stream": "stdout",
+            "text": f"it is {text}!",
+        }
+        for text in texts
+    ]  # fmt: skip
+    await call("POST", "/longshore/v1/worker/logs", body={"worker_id": worker_id, "lines": lines})
+    payload = {"forms": FORMS, CANARY: [CANARY, 1, None], "deep": [[{"lines": LINES}]]}
+    await call(
+        "POST",
+        "/rtstep/payload",
+        headers=token,
+        body={"actionId": run_id, "stepname": "load", "payload": payload},
+    )
+    await call("POST", "/rtstep/once", headers=token, body={"key": "mail"})
+    await call("POST", "/rtstep/once/done", headers=token, body={"key": "mail", "result": payload})
+    told = [
+        await call("GET", f"/rtstep/payload/{run_id}/load"),
+        await call("GET", f"/rtevent/{run_id}"),
+        await call("POST", "/rtstep/once", headers=token, body={"key": "mail"}),
+        await call("GET", f"/rtstep/payload/actionid/forms,raw/{quote(CANARY, safe='')}"),
+    ]
+    error = "\n".join(FORMS.values())
+    assert await runs.scripts.report("host1", held, outcome="rejected", error=error) == []
+    work = f"/longshore/v1/works/{held.work_id}"
+    told += [await call("GET", f"{work}{path}") for path in ("", "/events", "/logs", "/why")]
+    told += [
+        await call("GET", f"/rtevent/status/{run_id}"),
+        await call("GET", f"/runs/{run_id}"),
+        await call("GET", f"/runs/{run_id}/steps"),
+        await call("GET", "/longshore/v1/audit?limit=100"),
+        await call("GET", "/longshore/v1/keystore/entries"),
+        # Answers that quote what was sent.
+        await call("GET", f"/rtstep/payload/{run_id}/{quote(CANARY, safe='')}", expect=404),
+        await call("POST", "/rtevent", body={"eventName": CANARY, "payload": 1}, expect=404),
+        await call("POST", f"/rtevent?x={quote(CANARY)}", body={CANARY: 1}, expect=400),
+    ]
+    metrics = await runs.scripts.client.get("/metrics")
+    return [*told, metrics.text]
+
+
+async def test_a_canary_is_in_no_row_blob_log_or_answer(
+    runs: Runs, log: io.StringIO, tmp_path: Path
+) -> None:
+    await set_secrets(runs)
+    told = json.dumps(await tell_everything(runs), ensure_ascii=False)
+    assert "***db_password***" in told
+    assert "***tls_key***" in told
+    assert traces_in(told) == []
+    assert traces_in(json.dumps(told)) == []
+    rows = everything(runs.scripts.database)
+    assert "***db_password***" in rows
+    assert traces_in(rows) == []
+    files = everything_below(tmp_path)
+    assert traces_in(files.decode("latin-1")) == []
+    assert CANARY.encode() not in files
+    assert "/coreauto/v1/rtevent" in log.getvalue()
+    assert traces_in(log.getvalue()) == []
+
+
+async def test_the_canary_would_be_found_without_the_mask(
+    runs: Runs, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test above can fail."""
+    await set_secrets(runs)
+    for method in ("text", "json", "value"):
+        monkeypatch.setattr(masking.Masker, method, lambda _self, given: given)
+    monkeypatch.setattr(masking.Masker, "texts", lambda _self, given: list(given))
+    told = json.dumps(await tell_everything(runs), ensure_ascii=False)
+    rows = everything(runs.scripts.database)
+    assert "can4ry" in told
+    assert CANARY in rows
+    assert traces_in(log.getvalue()) != []
+    assert set(traces_in(rows)) >= {CANARY, quote(CANARY, safe=""), *LINES.splitlines()}
+
+
+async def test_values_of_all_versions_are_masked_and_those_of_others_are_not(runs: Runs) -> None:
+    put = "/longshore/v1/keystore/entries/token"
+    await runs.scripts.call("PUT", put, body={"value": "first-value"})
+    await runs.scripts.call("PUT", put, body={"value": "second-value"})
+    _, other = runs.scripts.served.other_organisation()
+    await runs.scripts.call("PUT", put, body={"value": "their-value"}, headers=bearer(other))
+    organisation_id = runs.scripts.served.organisation.id
+    masker = runs.scripts.database.read_blocking(masking.of, organisation_id)
+    said = "first-value second-value their-value"
+    assert masker.text(said) == "***token*** ***token*** their-value"
+
+
+async def test_a_new_value_is_masked_at_once_and_a_removed_one_no_more(runs: Runs) -> None:
+    database = runs.scripts.database
+    organisation_id = runs.scripts.served.organisation.id
+
+    def masked(text: str) -> str:
+        known = masking.known(database, organisation_id)
+        masker = known or database.read_blocking(masking.of, organisation_id)
+        return masker.text(text)
+
+    assert masked("a-new-value") == "a-new-value"
+    put = "/longshore/v1/keystore/entries/token"
+    await runs.scripts.call("PUT", put, body={"value": "a-new-value"})
+    assert masked("a-new-value") == "***token***"
+    await runs.scripts.call("DELETE", put, expect=204)
+    assert masked("a-new-value") == "a-new-value"
+
+
+async def test_without_the_master_key_nothing_is_written_down(runs: Runs, tmp_path: Path) -> None:
+    await set_secrets(runs)
+    runs.start(runs.define("daily", {"load": {}}))
+    [held] = await runs.scripts.claim("host1")
+    (tmp_path / "secret.key").rename(tmp_path / "elsewhere")
+    organisation_id = runs.scripts.served.organisation.id
+    with pytest.raises(ConfigurationError, match="put the file back"):
+        runs.scripts.database.read_blocking(masking.of, organisation_id)
+    line = {"work_id": held.work_id, "attempt": 1, "at_us": 1, "stream": "stdout", "text": CANARY}
+    body = {"worker_id": runs.scripts.workers["host1"][0], "lines": [line]}
+    await runs.scripts.call("POST", "/longshore/v1/worker/logs", body=body, expect=500)
+    assert CANARY not in everything(runs.scripts.database)
+    (tmp_path / "elsewhere").rename(tmp_path / "secret.key")
+    await runs.scripts.call("POST", "/longshore/v1/worker/logs", body=body)
+    assert "***db_password***" in everything(runs.scripts.database)
+
+
+async def test_an_organisation_without_secrets_is_looked_up_once(runs: Runs) -> None:
+    organisation_id = runs.scripts.served.organisation.id
+    found = runs.scripts.database.read_blocking(masking.of, organisation_id)
+    assert not found
+    assert masking.known(runs.scripts.database, organisation_id) is found
