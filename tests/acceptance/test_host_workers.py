@@ -201,4 +201,23 @@ def test_a_step_whose_worker_is_killed_dies_with_it_and_runs_again(
     second = _waiting(operator, run_id, 2)
     psutil.Process(second[1]).send_signal(signal.SIGTERM)
     assert _ended(operator, run_id) == "finished"
-    assert _step(operator, run_id, "hold")["attempts"][-1]["attempt"] == 2
+    eventually(
+        lambda: _outcomes(operator, run_id) == ["lost", "success"],
+        10.0,
+        "both attempts are told of",
+    )
+
+
+def test_a_cancelled_run_stops_what_runs_within_seconds(operator: User) -> None:
+    run_id = _post(operator, "wait")
+    pids = _waiting(operator, run_id, 1)
+    operator.post(f"/coreauto/v1/runs/{run_id}/cancel", {"reason": "the test wants it"})
+    eventually(
+        lambda: not any(psutil.pid_exists(pid) for pid in pids), 8.0, "its processes are gone"
+    )
+    assert _ended(operator, run_id) == "cancelled"
+    eventually(lambda: _outcomes(operator, run_id) == ["cancelled"], 10.0, "its attempt is told of")
+
+
+def _outcomes(user: User, run_id: int) -> list[str]:
+    return [each["outcome"] for each in _step(user, run_id, "hold")["attempts"]]
