@@ -156,6 +156,18 @@ async def test_a_key_with_another_body_is_a_conflict(scripts: Scripts) -> None:
     assert rig.rows(scripts.database, scripts_events, scripts_runs) == [4, 4]
 
 
+async def test_an_event_is_the_same_also_when_its_name_starts_nothing_any_more(
+    scripts: Scripts,
+) -> None:
+    first = await post(scripts, 1, idempotencyKey="o-17")
+    without = ORDERS.replace("Order.Placed", "order-ordered")
+    await scripts.call("POST", "/workflows", body={"text": without})
+    again = await post(scripts, 1, idempotencyKey="o-17")
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert (await post(scripts, 2, idempotencyKey="o-17")).status_code == 409
+    assert (await post(scripts, 1, idempotencyKey="o-18")).status_code == 404
+
+
 async def test_of_many_with_one_key_at_once_one_starts_a_run(scripts: Scripts) -> None:
     answers = await asyncio.gather(
         *[post(scripts, {"order": 17}, idempotencyKey="o-17") for _ in range(20)]

@@ -65,8 +65,12 @@ def post(
     text = payloads.text_of(payload)
     _check("eventSource", source, SOURCE_CHARACTERS)
     _check("idempotency key", key, limits.IDEMPOTENCY_KEY_CHARACTERS)
-    defined = _defined(connection, organisation_id, name)
     fingerprint = _fingerprint(payload, source)
+    # Before the name is looked up: the workflow may have another event by now.
+    known = _with_key(connection, organisation_id, name, key)
+    if known is not None:
+        return _repeated(known, fingerprint)
+    defined = _defined(connection, organisation_id, name)
     event_id = _take(
         connection,
         {
@@ -81,7 +85,9 @@ def post(
         },
     )
     if event_id is None:
-        return _repeated(connection, organisation_id, defined, key, fingerprint)
+        known = _with_key(connection, organisation_id, name, key)
+        assert known is not None, "its key was taken, so it is there"
+        return _repeated(known, fingerprint)
     event = connection.execute(select(scripts_events).where(scripts_events.c.id == event_id)).one()
     run_id = starting.start(
         connection,
@@ -175,28 +181,34 @@ def _take(connection: Connection, values: dict[str, Any]) -> int | None:
     return taken
 
 
-def _repeated(
-    connection: Connection,
-    organisation_id: str,
-    defined: Row[Any],
-    key: str | None,
-    fingerprint: str,
-) -> Posted:
-    row = connection.execute(
+def _with_key(
+    connection: Connection, organisation_id: str, name: str, key: str | None
+) -> Row[Any] | None:
+    if key is None:
+        return None
+    return connection.execute(
         select(scripts_events).where(
             scripts_events.c.organisation_id == organisation_id,
-            scripts_events.c.folded == defined.folded,
+            scripts_events.c.folded == fold(name),
             scripts_events.c.idempotency_key == key,
         )
-    ).one()
-    if row.fingerprint != fingerprint:
+    ).one_or_none()
+
+
+def _repeated(known: Row[Any], fingerprint: str) -> Posted:
+    if known.fingerprint != fingerprint:
+        key = known.idempotency_key
         raise IdempotencyConflict(
-            f"An event {defined.name!r} with the idempotency key {key!a} was accepted before, with "
+            f"An event {known.name!r} with the idempotency key {key!a} was accepted before, with "
             "another payload or source. Send the same again to repeat it, or another key for "
             "another event.",
-            details={"idempotency_key": key, "eventId": row.id, "actionId": row.run_id},
+            details={
+                "idempotency_key": key,
+                "eventId": known.id,
+                "actionId": known.run_id,
+            },
         )
-    return Posted(row.id, row.run_id, row.name, row.created_us, repeated=True)
+    return Posted(known.id, known.run_id, known.name, known.created_us, repeated=True)
 
 
 def _fingerprint(payload: Any, source: str | None) -> str:
