@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,8 +12,11 @@ import httpx
 import pytest
 
 from longshore import limits
-from longshore.access import Role, audit, keystore
+from longshore.access import Role, audit, keystore, keystore_rotation
+from longshore.access.keystore_master import install
+from longshore.settings import Settings
 from longshore.storage import Database
+from tests.storage.waiting import until
 from tests.unit.serving import Served, bearer, serving
 
 ENTRIES = "/longshore/v1/keystore/entries"
@@ -188,3 +192,55 @@ async def test_an_organisation_that_lost_its_key_removes_its_entries_and_begins_
     assert (await served.client.delete(f"{ENTRIES}/token")).status_code == 204
     assert (await put(served, "token", "anew")).status_code == 200
     assert value_of(served, "token") == "anew"
+
+
+async def test_a_new_data_key_seals_everything_in_the_background(
+    database: Database, tmp_path: Path
+) -> None:
+    async with serving(database, tmp_path, background=True) as served:
+        for number in range(5):
+            await put(served, f"name{number}", f"value {number}")
+        begun = await served.client.post(f"{KEYS}/rotate", json={})
+        assert begun.json()["data_key"] == 2
+
+        def resealed() -> bool:
+            found = served.database.read_blocking(
+                keystore_rotation.data_keys, served.organisation.id
+            )
+            return [key.number for key in found] == [2]
+
+        await asyncio.to_thread(until, resealed)
+        found = await asyncio.to_thread(value_of, served, "name3")
+        assert found == "value 3"
+
+
+async def test_a_master_key_that_the_settings_give_is_not_changed_by_the_server(
+    served: Served, tmp_path: Path
+) -> None:
+    await put(served, "token")
+    served.context.keyring = install(
+        served.database, Settings(data=tmp_path, secret_key_file=tmp_path / "secret.key")
+    )
+    before = (tmp_path / "secret.key").read_bytes()
+    refused = await served.client.post(f"{KEYS}/rotate", json={"master": True})
+    assert refused.status_code == 409
+    assert "Put a new key before the old one" in refused.json()["detail"]
+    assert (tmp_path / "secret.key").read_bytes() == before
+    both = f"{'ab' * 32}\n{before.hex()}\n"
+    (tmp_path / "secret.key").write_text(both, "ascii")
+    changed = await served.client.post(f"{KEYS}/rotate", json={"master": True})
+    assert changed.json()["data_keys"] == 1
+    (tmp_path / "secret.key").write_text("ab" * 32, "ascii")
+    assert value_of(served, "token") == VALUE
+
+
+@pytest.mark.parametrize("path", [f"{ENTRIES}/token", f"{KEYS}/rotate"])
+async def test_an_idempotency_key_is_refused_since_answers_would_be_kept(
+    served: Served, path: str
+) -> None:
+    method = "PUT" if path.startswith(ENTRIES) else "POST"
+    answer = await served.client.request(
+        method, path, json={"value": VALUE}, headers={"Idempotency-Key": "one"}
+    )
+    assert answer.status_code == 400
+    assert "no Idempotency-Key" in answer.json()["detail"]
