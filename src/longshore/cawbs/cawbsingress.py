@@ -1,7 +1,7 @@
 """cawbsingress: events and flags from a program outside: a bridge from a queue, a watcher of files.
 
 One file without dependencies, for Python 3.8 or newer: copy it to where the program runs.
-CA_ACCESS_CODE is a key of the role ingress (`longshore keys create --role ingress`), which lasts;
+CA_ACCESS_CODE is a key of the role ingress (`longshore key create --role ingress`), which lasts;
 CA_WBS_URL is the server's address with /coreauto, ENV the organisation's name.
 
     import sys
@@ -10,7 +10,7 @@ CA_WBS_URL is the server's address with /coreauto, ENV the organisation's name.
     response = cawbsingress.Init()
     if response["status_code"] >= 400:
         sys.exit(str(response))
-    response = cawbsingress.PostEvent("order placed", {"order": 17}, idempotency_key="order-17")
+    response = cawbsingress.PostEvent("order-placed", {"order": 17}, idempotency_key="order-17")
 
 Every call returns a dict with `status_code`, and raises nothing; whatever went wrong is 400 or
 more. `cawbs`, which lies beside this file, lists the codes and the settings.
