@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from longshore import limits
-from longshore.access import Role
+from longshore.access import Role, tokens
 from longshore.access.organisations import ensure
 from longshore.access.tables import work_tokens
 from longshore.clock import ManualClock
@@ -87,13 +88,13 @@ def test_a_hundred_threads_get_one_token(database: Database) -> None:
     held = rig.running(database, organisation.id)
     code = code_of(database, held)
     gate = threading.Barrier(100)
-    tokens: list[str] = []
+    made: list[str] = []
     refusals: list[str] = []
 
     def use() -> None:
         gate.wait()
         try:
-            tokens.append(database.write_blocking(codes.swap, code))
+            made.append(database.write_blocking(codes.swap, code))
         except Unauthenticated as error:
             refusals.append(error.message)
 
@@ -102,7 +103,35 @@ def test_a_hundred_threads_get_one_token(database: Database) -> None:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert (len(tokens), len(refusals), set(refusals)) == (1, 99, {codes.REFUSAL})
+    assert (len(made), len(refusals), set(refusals)) == (1, 99, {codes.REFUSAL})
+
+
+def test_no_token_is_left_of_an_attempt_that_ends_while_its_code_is_used(
+    database: Database,
+) -> None:
+    organisation = database.write_blocking(ensure, "local")
+
+    def over(connection: Connection, held: Running) -> None:
+        rig.end(connection, held)
+        tokens.forget(connection, [held.work_id])
+        codes.forget(connection, [held.work_id])
+
+    for number in range(10):
+        held = rig.running(database, organisation.id, f"step{number}")
+        code = code_of(database, held)
+        gate = threading.Barrier(2)
+
+        def use(code: str = code, gate: threading.Barrier = gate) -> None:
+            gate.wait()
+            with suppress(Unauthenticated):
+                database.write_blocking(codes.swap, code)
+
+        thread = threading.Thread(target=use)
+        thread.start()
+        gate.wait()
+        database.write_blocking(over, held)
+        thread.join(30)
+        assert rig.rows(database, work_tokens, scripts_codes) == [0, 0]
 
 
 async def test_codes_that_cannot_be_used_are_refused_in_the_same_words_and_write_nothing(
