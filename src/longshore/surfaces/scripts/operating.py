@@ -28,7 +28,7 @@ from longshore.surfaces.scripts import (
     workflows,
 )
 from longshore.surfaces.scripts import board as boards
-from longshore.surfaces.scripts.board import OVER, Board, RunStep
+from longshore.surfaces.scripts.board import Board, RunStep
 from longshore.surfaces.scripts.hosts import fold
 from longshore.surfaces.scripts.tables import scripts_runs, scripts_workflows
 
@@ -49,7 +49,7 @@ def hold(
 
     Raises:
         NotFound: there is no such run, step or area.
-        Conflict: the run, or the step, is over.
+        Conflict: the run is finished or cancelled, or the step is over.
     """
     board = _open(connection, organisation_id, run_id, actor=actor)
     now = now_us(connection)
@@ -81,7 +81,7 @@ def resume(
 
     Raises:
         NotFound: there is no such run, step or area.
-        Conflict: the run is over.
+        Conflict: the run is finished or cancelled.
     """
     board = _open(connection, organisation_id, run_id, actor=actor)
     if step is not None:
@@ -196,10 +196,10 @@ def _apply_to_runs(connection: Connection, workflow_id: str, *, actor: str) -> l
 
 def _open(connection: Connection, organisation_id: str, run_id: int | str, *, actor: str) -> Board:
     board = boards.load_own(connection, organisation_id, run_id, actor=actor)
-    if board.run.state in OVER:
+    # What waits in a failed run can be held before it is rerun.
+    if board.run.state in ("finished", "cancelled"):
         raise Conflict(
-            f"Run {board.run.id} is {board.run.state}: nothing of it is left to hold or resume. "
-            "Rerun it first."
+            f"Run {board.run.id} is {board.run.state}: nothing of it is left to hold or resume."
         )
     return board
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, update
 
 from longshore.storage import now_us
 from longshore.surfaces.scripts.tables import scripts_event_names, scripts_runs
@@ -81,9 +81,12 @@ def pending_events(connection: Connection, limit: int = 200) -> list[tuple[str, 
 
 def _running(of_event: ColumnElement[bool]) -> Select[int]:
     # A cancelled run keeps its place until its last process has stopped.
-    stopping = and_(scripts_runs.c.state == "cancelled", scripts_runs.c.finished_us.is_(None))
     return (
         select(func.count())
         .select_from(scripts_runs)
-        .where(of_event, or_(scripts_runs.c.state == "running", stopping))
+        .where(
+            of_event,
+            scripts_runs.c.state.in_(["running", "cancelled"]),
+            scripts_runs.c.finished_us.is_(None),
+        )
     )
