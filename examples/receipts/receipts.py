@@ -30,6 +30,6 @@ def meal_receipt(file: longshore.InputFile) -> list[longshore.Document]:
         extraction.Sheet(
             longshore.Page(number, image.width, image.height), recognizer.read(image, number)
         )
-        for number, image in enumerate(pages.load(file.path, file.name))
+        for number, image in enumerate(pages.load(file.path, file.name, file.password))
     ]
     return extraction.documents(sheets)

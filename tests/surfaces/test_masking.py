@@ -19,6 +19,7 @@ from longshore.clock import ManualClock
 from longshore.errors import ConfigurationError
 from longshore.server import logging as server_logging
 from longshore.storage import Database, metadata
+from tests.surfaces.buckets_rig import Buckets, buckets_of
 from tests.surfaces.runs_rig import Runs, runs_of
 from tests.unit.serving import bearer
 
@@ -48,6 +49,12 @@ TRACES = (
 @pytest.fixture
 async def runs(database: Database, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Runs]:
     async with runs_of(database, tmp_path, clock) as made:
+        yield made
+
+
+@pytest.fixture
+async def buckets(database: Database, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Buckets]:
+    async with buckets_of(database, clock, tmp_path) as made:
         yield made
 
 
@@ -236,3 +243,15 @@ async def test_an_organisation_without_secrets_is_looked_up_once(runs: Runs) -> 
     found = runs.scripts.database.read_blocking(masking.of, organisation_id)
     assert not found
     assert masking.known(runs.scripts.database, organisation_id) is found
+
+
+async def test_results_that_a_program_sends_for_a_bucket_are_masked(
+    buckets: Buckets,
+) -> None:
+    await buckets.client.put("/longshore/v1/keystore/entries/db_password", json={"value": CANARY})
+    held = await buckets.held()
+    done = {**held, "status": "failure", "results": {"said": FORMS}}
+    assert await buckets.update(done) is True
+    seen = await buckets.see(held["id"])
+    assert seen["results"]["said"]["raw"] == "***db_password***"
+    assert traces_in(everything(buckets.database)) == []

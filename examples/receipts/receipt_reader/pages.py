@@ -46,12 +46,13 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
 )
 
 
-def load(path: Path, name: str) -> list[Image.Image]:
+def load(path: Path, name: str, password: str | None = None) -> list[Image.Image]:
     """Return the pages of the file as upright RGB images.
 
     Args:
         path: where the file lies.
         name: what the user calls it, for the messages.
+        password: what a PDF is opened with.
 
     Raises:
         Reject: the file is empty, is neither an image nor a PDF, is damaged or protected, has
@@ -62,7 +63,7 @@ def load(path: Path, name: str) -> list[Image.Image]:
     if not head:
         raise Reject(f"{name!r} is empty. Upload it again, as {ACCEPTED}.")
     if b"%PDF-" in head:
-        return _pdf_pages(path, name)
+        return _pdf_pages(path, name, password)
     return _picture_pages(path, name, head)
 
 
@@ -126,15 +127,16 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(scaled.astype(np.uint8)).convert("RGB")
 
 
-def _pdf_pages(path: Path, name: str) -> list[Image.Image]:
+def _pdf_pages(path: Path, name: str, password: str | None) -> list[Image.Image]:
     with _PDFIUM:
         try:
-            document = pypdfium2.PdfDocument(path)
+            document = pypdfium2.PdfDocument(path, password=password)
         except pypdfium2.PdfiumError as error:
             if "password" in str(error).lower():
+                wrong = "another password" if password else "a password"
                 raise Reject(
-                    f"{name!r} is a PDF that asks for a password. Save it without one and "
-                    "upload it again."
+                    f"{name!r} is a PDF that asks for {wrong}. Start a run with its password in "
+                    "settings.runtime_config.instabase.pdf.passwords, or save the file without one."
                 ) from error
             raise Reject(_damaged(name, error)) from error
         try:

@@ -40,7 +40,7 @@ def load_secret(client: Any, name: str | PurePath) -> Any:
     if secret is None:
         raise MissingSecretError(
             f"Secret {name} is not available on the API nor locally: set it with "
-            f"`longshore secret set`, or put it into {_path(name)}, encrypted with gpg."
+            f"`longshore keystore set --corpus`, or put it into {_path(name)}, encrypted with gpg."
         )
     try:
         return _parsed(secret, PurePath(name).suffix.lower())

@@ -225,6 +225,9 @@ async def update(request: Request, call: Reporter) -> Response:
     {"updated": n, "refused": [...]} with who holds or finished each.
     """
     data = await body.raw_body(request, limit_bytes=limits.BUCKETS_BODY_BYTES)
+    masker = await call.masker()
+    if masker:
+        data = await _aside(data, masker.json, data)
     changes = await _aside(data, updating.read_changes, data, call.context.clock.now_us() / 1e6)
     refused = await call.context.shared(_updates).write(
         updating.Request(call.principal.organisation_id, call.principal.key_id, changes)
