@@ -1,4 +1,4 @@
-"""Scripts as their users wrote them, as steps of workflows over three hosts.
+"""Scripts as their users wrote them, as steps of workflows over three hosts, and what steps may do.
 
 They stand in programs/scripts as they were published, but for this: extract.py and transform.py look
 whether their payload was stored, load.py and etl.py know no names that an error leaves unbound,
@@ -220,3 +220,90 @@ def test_an_image_is_tagged_on_an_event(
         "Analyze this image"
     ] * 2
     assert all(b"JFIF" in each for each in called.uploads)
+
+
+PROBE = """
+import cawbs
+answers = {"init": cawbs.Init(), "again": cawbs.Init()}
+answers["listed"] = cawbs.GetKeystore("probe_listed")
+answers["foreign"] = cawbs.GetKeystore("probe_listed,probe_other")
+answers["absent"] = cawbs.GetStepPayload("no/such step?")
+other = cawbs.GetEventPayload()["payload"]["other"]
+answers["status"] = cawbs.GetEventStatus()
+answers["of another"] = cawbs.GetEventStatus(other)
+answers["put"] = cawbs.PutStepPayload({"order": {"név": "a/b ?%,ü", "open": True}})
+answers["found"] = cawbs.GetActionIdByPayload("order,név", "a/b ?%,ü")
+answers["found by truth"] = cawbs.GetActionIdByPayload("order,open", True)
+answers["not found"] = cawbs.GetActionIdByPayload("order,név", "a")
+answers["long"] = cawbs.PutStepPayload("x" * 2_000_000)
+answers["masked"] = cawbs.PutStepPayload({"answers": answers, "order": {"név": "a/b ?%,ü"}})
+assert answers["masked"]["status_code"] == 200, answers["masked"]
+"""
+
+
+def test_a_step_reaches_what_is_its_own_and_is_told_what_is_not(site: Site) -> None:
+    site.user.secret("probe_listed", "a value of the test")
+    site.user.secret("probe_other", "another value of the test")
+    (site.directory / "host1" / "probe.py").write_text(PROBE, "utf-8")
+    site.user.apply("""
+workflow: probe
+triggers:
+  events:
+    - name: probe
+steps:
+  probe: {script: probe.py, host: host1, keystore: [probe_listed]}
+""")
+    first = site.user.event("probe", {"other": 1_000_000})
+    site.user.finish(first)
+    run_id = site.user.event("probe", {"other": first})
+    site.user.finish(run_id)
+    answers = site.user.payload(run_id, "probe")["answers"]
+    codes = {name: answer["status_code"] for name, answer in answers.items()}
+    assert codes == {
+        "init": 200, "again": 602, "listed": 200, "foreign": 605, "absent": 404, "status": 200,
+        "of another": 404, "put": 200, "found": 200, "found by truth": 200, "not found": 200,
+        "long": 413,
+    }  # fmt: skip
+    assert answers["foreign"]["error"] == "probe_other not found"
+    assert answers["listed"]["answer"]["probe_listed"] != "a value of the test", "it is masked"
+    assert answers["status"]["status"]["status"] == "running"
+    found = [answers[name]["match"]["actionId"] for name in ("found", "found by truth")]
+    assert found == [run_id, run_id]
+    assert answers["not found"]["match"]["actionId"] is None
+
+
+ONCE = """
+import os, signal
+from longshore import step
+
+with open(os.environ["LOG"], "a") as log, step.once("the deed") as once:
+    if once.new:
+        log.write(f"begun in attempt {step.run.attempt}\\n")
+        log.flush()
+        if step.run.attempt == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        once.result = step.run.id
+step.put(once.result)
+"""
+
+
+def test_what_a_killed_attempt_had_begun_is_done_by_the_next_one_and_then_never_again(
+    site: Site,
+) -> None:
+    log = site.directory / "once.log"
+    (site.directory / "host2" / "once.py").write_text(ONCE, "utf-8")
+    site.user.apply(f"""
+workflow: once
+triggers:
+  events:
+    - name: once
+defaults: {{script: once.py, host: host2, environment: {{LOG: {log}}}}}
+steps:
+  once: {{retries: {{attempts: 2, delay_s: 0}}}}
+""")
+    first = site.user.event("once")
+    site.user.finish(first)
+    second = site.user.event("once")
+    site.user.finish(second)
+    assert log.read_text("utf-8").splitlines() == ["begun in attempt 1", "begun in attempt 2"]
+    assert [site.user.payload(run_id, "once") for run_id in (first, second)] == [first, first]

@@ -14,7 +14,13 @@ from longshore.surfaces.scripts.hosts import fold
 
 def wanted(headers: Mapping[str, str]) -> str | None:
     """Return the environment that a request names, or None where it leaves that open."""
-    return headers.get("environment", "").strip() or None
+    name = headers.get("environment", "").strip()
+    try:
+        # What is not ASCII comes as UTF-8, and is read as Latin-1 by whoever reads headers.
+        name = name.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return name
+    return name or None
 
 
 def check(principal: Principal, headers: Mapping[str, str]) -> None:
