@@ -243,7 +243,7 @@ async def rerun_step(run_id: str, name: str, request: Request, call: Operator) -
     return await _rerun(call, run_id, Rerun("step", name, await _why(request)))
 
 
-@router.delete("/runs/{run_id}", status_code=204)
+@router.delete("/runs/{run_id}")
 async def delete_run(run_id: str, call: Operator) -> Response:
     """Delete a run that is over, with what its steps stored and printed."""
     organisation_id = call.principal.organisation_id
@@ -254,7 +254,7 @@ async def delete_run(run_id: str, call: Operator) -> Response:
     )
     while left:
         left = await call.context.database.write(deleting.delete_some, organisation_id, run.id)
-    return answer(None)
+    return answer({"id": run.id})
 
 
 async def _hold(call: Call, request: Request, run_id: str, **what: str) -> Response:
