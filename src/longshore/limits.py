@@ -429,11 +429,23 @@ WORKFLOW_VALUES: Final = 100_000
 BACKFILL_STEPS: Final = 20_000
 """Most steps of all runs that one backfill starts, before matrices are expanded."""
 
+WORKFLOW_TRIGGERS: Final = 100
+"""Most triggers of one kind (events, schedules, lists of flags, workflows) of a workflow."""
+
+WORKFLOW_HOLIDAYS: Final = 5_000
+"""Most holidays in the calendar of a workflow."""
+
+WORKFLOW_PROBLEMS: Final = 100
+"""So many faults of a workflow's file are told at once, of its form and of what it says each."""
+
 SCHEDULE_INSTANTS: Final = 500
 """So many instants of one schedule that passed while no server ran are dealt with at once."""
 
 SCHEDULE_LATE_S: Final = 60.0
 """An instant of a schedule that is looked at later than this was missed, in seconds."""
+
+SCHEDULE_KEPT_S: Final = 90 * 86_400.0
+"""How long it is kept what came of an instant of a schedule, in seconds."""
 
 GUARD_RESULT_BYTES: Final = 64 * 1024
 """Longest result, as JSON, that is kept of what a step does once."""

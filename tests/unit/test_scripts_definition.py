@@ -317,6 +317,37 @@ def test_a_chain_of_a_thousand_steps_is_no_circle() -> None:
     assert len(parse(steps(**chain)).steps) == 1000
 
 
+def test_a_circle_of_a_thousand_steps_is_named_in_full() -> None:
+    (message,) = messages(steps(**{f"s{n}": [f"s{(n + 1) % 999}"] for n in range(999)}))
+    assert message.startswith("the steps wait for each other in a circle: s0 -> s1 -> s2 -> ")
+    assert message.count(" -> ") == 999
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (steps(**{f"s{n}": [f"s{n - 1}"] if n else [] for n in range(1001)}),
+         "a run would have 1001 steps, instances of matrices included, and may have 1000; split "
+         "the workflow"),
+        (text_of(triggers={"events": [{"name": f"e{n}"} for n in range(101)]}),
+         "there are 101 events, and there may be 100; split the workflow"),
+        (text_of(calendar={"holidays": ["2026-12-25"] * 5001}),
+         "there are 5001 holidays, and there may be 5000; leave out those that are over"),
+    ],
+)  # fmt: skip
+def test_what_is_too_much_is_refused(text: str, message: str) -> None:
+    assert messages(text) == [message]
+
+
+def test_of_thousands_of_faults_a_hundred_are_told() -> None:
+    assert len(messages(text_of(**{f"key{n}": n for n in range(5000)}))) == 100
+
+
+def test_a_text_that_is_no_text_is_refused_with_its_line() -> None:
+    (problem,) = examine("workflow: etl\nsteps: '\ud800'\n").problems
+    assert (problem.line, "surrogate" in problem.message) == (2, True)
+
+
 def test_a_file_over_the_limit_is_refused() -> None:
     with pytest.raises(TooLarge, match="may have 1048576"):
         examine("#" + "x" * limits.WORKFLOW_BYTES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from longshore.clock import SECOND_US
@@ -53,6 +54,7 @@ class Days:
         raise InvalidRequest("The calendar has no working day within ten years. Add working_days.")
 
 
+@lru_cache(maxsize=64)
 def days_of(calendar: Calendar) -> Days:
     """Return a calendar to ask; InvalidRequest for a holiday that is no date."""
     return Days(

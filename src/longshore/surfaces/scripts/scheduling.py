@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from longshore import limits
@@ -198,6 +198,12 @@ def _move(
     after_us: int,
 ) -> None:
     following = calendars.next_instant(schedule, calendar, after_us)
+    connection.execute(
+        delete(scripts_firings).where(
+            scripts_firings.c.schedule_id == schedule_id,
+            scripts_firings.c.instant_us < after_us - to_us(limits.SCHEDULE_KEPT_S),
+        )
+    )
     connection.execute(
         update(scripts_schedules)
         .where(scripts_schedules.c.id == schedule_id)

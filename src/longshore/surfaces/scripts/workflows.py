@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from longshore import ids
@@ -163,15 +163,15 @@ def listing(
 def version_of(connection: Connection, workflow: Workflow, version: int | None = None) -> Version:
     """Return a version of a workflow, the newest unless given; NotFound if it has none such."""
     wanted = workflow.version if version is None else version
+    if not 1 <= wanted <= workflow.version:
+        raise NotFound(
+            f"The workflow {workflow.name} has no version {wanted}. It has 1 to {workflow.version}."
+        )
     row = connection.execute(
         select(*_VERSION).where(
             scripts_versions.c.workflow_id == workflow.id, scripts_versions.c.version == wanted
         )
-    ).one_or_none()
-    if row is None:
-        raise NotFound(
-            f"The workflow {workflow.name} has no version {wanted}. It has 1 to {workflow.version}."
-        )
+    ).one()
     return Version(**row._asdict())
 
 
@@ -230,15 +230,6 @@ def retire(connection: Connection, organisation_id: str, name: str) -> Workflow:
     found = find(connection, organisation_id, name, retired=True)
     assert found is not None
     return found
-
-
-def count_versions(connection: Connection, workflow: Workflow) -> int:
-    """Return how many versions a workflow has."""
-    return int(
-        connection.execute(
-            select(func.count()).where(scripts_versions.c.workflow_id == workflow.id)
-        ).scalar_one()
-    )
 
 
 def _lock(connection: Connection, organisation_id: str, name: str) -> Workflow | None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -50,6 +51,9 @@ def check(workflow: Workflow) -> Iterator[Finding]:
     """Yield what is wrong, each with its path and words."""
     if not workflow.steps:
         yield ("steps",), "the workflow has no steps; give it at least one"
+    if len(workflow.steps) > limits.WORKFLOW_STEPS:
+        yield from _size(workflow)
+        return
     yield from _names(workflow)
     for name, step in workflow.steps.items():
         for path, message in _step(name, step, workflow):
@@ -75,8 +79,9 @@ def _names(workflow: Workflow) -> Iterator[Finding]:
 def _step(name: str, step: Step, workflow: Workflow) -> Iterator[Finding]:
     yield from _program(name, step)
     yield from _depends(name, step, workflow.steps)
+    earlier = frozenset(step.depends_on)
     for number, condition in enumerate(step.when):
-        for message in _condition(name, condition, step, workflow.steps):
+        for message in _condition(name, condition, earlier, workflow.steps):
             yield ("when", number), message
     yield from _host(name, step)
     yield from _exit_codes(name, step)
@@ -114,14 +119,16 @@ def _program(name: str, step: Step) -> Iterator[Finding]:
 
 
 def _depends(name: str, step: Step, steps: Mapping[str, Step]) -> Iterator[Finding]:
+    seen: set[str] = set()
     for number, other in enumerate(step.depends_on):
         path = ("depends_on", number)
         if other not in steps:
             yield path, f"step {name} depends on {other}, which is no step{_meant(other, steps)}"
         elif other == name:
             yield path, f"step {name} depends on itself; remove that"
-        elif other in step.depends_on[:number]:
+        elif other in seen:
             yield path, f"step {name} depends on {other} twice; remove one"
+        seen.add(other)
 
 
 def _meant(wanted: str, names: Collection[str]) -> str:
@@ -133,9 +140,9 @@ def _meant(wanted: str, names: Collection[str]) -> str:
 
 
 def _condition(
-    name: str, condition: Condition, step: Step, steps: Mapping[str, Step]
+    name: str, condition: Condition, earlier: Collection[str], steps: Mapping[str, Step]
 ) -> Iterator[str]:
-    if condition.step not in step.depends_on:
+    if condition.step not in earlier:
         if condition.step in steps:
             yield (
                 f"step {name} has a condition on {condition.step}, which is not in its depends_on; "
@@ -144,7 +151,7 @@ def _condition(
         else:
             yield (
                 f"step {name} has a condition on {condition.step}, which is no step"
-                f"{_meant(condition.step, step.depends_on or steps)}"
+                f"{_meant(condition.step, earlier or steps)}"
             )
     given = [each for each in _COMPARISONS if getattr(condition, each) is not msgspec.UNSET]
     if condition.payload is None:
@@ -266,27 +273,18 @@ def _cycle(workflow: Workflow) -> Iterator[Finding]:
         name: [other for other in step.depends_on if other in workflow.steps and other != name]
         for name, step in workflow.steps.items()
     }
-    settled: set[str] = set()
-    while True:
-        # Without recursion: a chain may have a thousand steps.
-        ready = [
-            n for n, others in waits_for.items() if n not in settled and settled >= set(others)
-        ]
-        if not ready:
-            break
-        settled.update(ready)
-    stuck = [name for name in waits_for if name not in settled]
-    if not stuck:
-        return
-    trail = [stuck[0]]
-    while trail.count(trail[-1]) == 1:
-        trail.append(next(other for other in waits_for[trail[-1]] if other not in settled))
-    circle = trail[trail.index(trail[-1]) :]
-    yield (
-        ("steps", circle[0], "depends_on"),
-        f"the steps wait for each other in a circle: {' -> '.join(circle)} (each waits for the "
-        "next); remove one of these dependencies",
-    )
+    try:
+        TopologicalSorter(waits_for).prepare()
+    except CycleError as error:
+        # Each is before the next one; people read it the other way round, from the first step on.
+        circle: list[str] = error.args[1][:0:-1]
+        first = circle.index(min(circle, key=list(waits_for).index))
+        shown = [*circle[first:], *circle[: first + 1]]
+        yield (
+            ("steps", shown[0], "depends_on"),
+            f"the steps wait for each other in a circle: {' -> '.join(shown)} (each waits for the "
+            "next); remove one of these dependencies",
+        )
 
 
 def _size(workflow: Workflow) -> Iterator[Finding]:
@@ -307,7 +305,7 @@ def _size(workflow: Workflow) -> Iterator[Finding]:
 def _shared_keys(workflow: Workflow) -> Iterator[Finding]:
     first: dict[str, tuple[str, int]] = {}
     for name, step in workflow.steps.items():
-        keys = [each.key.casefold() for each in step.concurrency]
+        seen: set[str] = set()
         for number, each in enumerate(step.concurrency):
             path = ("steps", name, "concurrency", number)
             other, limit = first.setdefault(each.key.casefold(), (name, each.limit))
@@ -317,8 +315,9 @@ def _shared_keys(workflow: Workflow) -> Iterator[Finding]:
                     f"the concurrency key {each.key} has limit {limit} in step {other} and "
                     f"{each.limit} in step {name}; give it one",
                 )
-            if each.key.casefold() in keys[:number]:
+            if each.key.casefold() in seen:
                 yield path, f"step {name} names the concurrency key {each.key} twice"
+            seen.add(each.key.casefold())
 
 
 def _areas_and_order(workflow: Workflow) -> Iterator[Finding]:

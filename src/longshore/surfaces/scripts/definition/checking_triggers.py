@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from longshore import limits
 from longshore.errors import InvalidRequest
 from longshore.surfaces.scripts import calendars, cron
 from longshore.surfaces.scripts.calendars import Days
@@ -22,6 +23,10 @@ Finding = tuple[Path, str]
 
 def check_triggers(workflow: Workflow) -> Iterator[Finding]:
     """Yield what is wrong with the calendar, and with what starts the workflow."""
+    too_many = list(_too_many(workflow))
+    if too_many:
+        yield from too_many
+        return
     yield from _calendar(workflow.calendar)
     events: set[str] = set()
     for number, event in enumerate(workflow.triggers.events):
@@ -40,6 +45,18 @@ def check_triggers(workflow: Workflow) -> Iterator[Finding]:
             yield (*path, key), message
     yield from _flags(workflow)
     yield from _followed(workflow)
+
+
+def _too_many(workflow: Workflow) -> Iterator[Finding]:
+    for key in ("events", "schedules", "flags", "workflows"):
+        count = len(getattr(workflow.triggers, key))
+        if count > limits.WORKFLOW_TRIGGERS:
+            message = f"there are {count} {key}, and there may be {limits.WORKFLOW_TRIGGERS}"
+            yield ("triggers", key), f"{message}; split the workflow"
+    count = len(workflow.calendar.holidays)
+    if count > limits.WORKFLOW_HOLIDAYS:
+        message = f"there are {count} holidays, and there may be {limits.WORKFLOW_HOLIDAYS}"
+        yield ("calendar", "holidays"), f"{message}; leave out those that are over"
 
 
 def _calendar(calendar: Calendar) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -75,7 +76,7 @@ def examine(text: str) -> Reading:
     if workflow is not None:
         problems += [
             lines.problem(path, message)
-            for path, message in check(workflow)
+            for path, message in itertools.islice(check(workflow), limits.WORKFLOW_PROBLEMS)
             if not _concerns(path, broken)
         ]
     problems = sorted(set(problems))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import types
 from collections.abc import Collection, Iterator
 from enum import StrEnum
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, 
 import msgspec
 from msgspec import Meta
 
+from longshore import limits
 from longshore.surfaces.scripts.definition import model
 from longshore.surfaces.scripts.definition.problems import Path, Problem, dotted, place
 from longshore.surfaces.scripts.definition.suggesting import hint
@@ -34,7 +36,7 @@ def misshapen(root: Node) -> list[Found]:
     if not isinstance(root.value, dict):
         message = f"the file holds {_shown(root)} and should be a mapping with workflow and steps"
         return [((), Problem(root.line, "", message))]
-    return list(_file(root, root.value))
+    return list(itertools.islice(_file(root, root.value), limits.WORKFLOW_PROBLEMS))
 
 
 def _file(root: Node, keys: dict[str, Node]) -> Iterator[Found]:
@@ -120,10 +122,15 @@ def _missing(
     path: Path,
     given: Collection[str],
 ) -> Iterator[Found]:
-    for field in msgspec.structs.fields(form):
-        if field.required and field.name not in keys and field.name not in given:
-            message = f"{place(path)} has no {field.name}; it needs one"
+    for name in _required(form):
+        if name not in keys and name not in given:
+            message = f"{place(path)} has no {name}; it needs one"
             yield path, Problem(node.line, dotted(path), message)
+
+
+@cache
+def _required(form: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(field.name for field in msgspec.structs.fields(form) if field.required)
 
 
 def _leaf(node: Node, form: Any, path: Path) -> Iterator[Found]:

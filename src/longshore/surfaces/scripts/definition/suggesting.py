@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Collection
 from typing import Final
 
 _NEAR_ENOUGH: Final = 0.6
 _LISTED: Final = 12
+_COMPARED: Final = 1_000
+"""As many as a workflow has steps; to compare takes some microseconds for each."""
 
 
 def near(word: str, known: Collection[str]) -> str | None:
@@ -15,7 +18,8 @@ def near(word: str, known: Collection[str]) -> str | None:
     by_folded = {each.casefold(): each for each in known}
     if word.casefold() in by_folded:
         return by_folded[word.casefold()]
-    found = difflib.get_close_matches(word.casefold()[:200], by_folded, n=1, cutoff=_NEAR_ENOUGH)
+    compared = itertools.islice(by_folded, _COMPARED)
+    found = difflib.get_close_matches(word.casefold()[:200], compared, n=1, cutoff=_NEAR_ENOUGH)
     return by_folded[found[0]] if found else None
 
 

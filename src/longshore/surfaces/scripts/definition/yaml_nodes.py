@@ -195,6 +195,12 @@ def read(text: str) -> tuple[Node, list[Problem]]:
         Unreadable: it is not YAML, holds more than one document, is empty, or is too deep.
     """
     builder = _Builder()
+    broken = next((at for at, each in enumerate(text) if "\ud800" <= each <= "\udfff"), None)
+    if broken is not None:
+        raise _unreadable(
+            text.count("\n", 0, broken) + 1,
+            "the text holds half of a surrogate pair, which is no character; remove it",
+        )
     try:
         for event in _events(text):
             builder.take(event)
