@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -14,7 +13,6 @@ from sqlalchemy import Connection, Row, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from longshore import limits
-from longshore.clock import SECOND_US
 from longshore.errors import IdempotencyConflict, InvalidRequest, NotFound, TooLarge
 from longshore.storage import now_us
 from longshore.surfaces.scripts import payloads, starting
@@ -71,6 +69,7 @@ def post(
     if known is not None:
         return _repeated(known, fingerprint)
     defined = _defined(connection, organisation_id, name)
+    at_us = now_us(connection)
     event_id = _take(
         connection,
         {
@@ -80,7 +79,7 @@ def post(
             "source": source,
             "idempotency_key": key,
             "fingerprint": fingerprint,
-            "created_us": now_us(connection),
+            "created_us": at_us,
             "created_by": actor,
         },
     )
@@ -88,29 +87,7 @@ def post(
         known = _with_key(connection, organisation_id, name, key)
         assert known is not None, "its key was taken, so it is there"
         return _repeated(known, fingerprint)
-    event = connection.execute(select(scripts_events).where(scripts_events.c.id == event_id)).one()
-    run_id = starting.start(
-        connection,
-        organisation_id,
-        defined.workflow_id,
-        trigger="event",
-        started_by=actor,
-        payload=text.encode(),
-        business_date=_today(event.created_us),
-        event=starting.EventRow(
-            id=event.id,
-            folded=defined.folded,
-            priority=defined.priority,
-            parallel=defined.parallel,
-            stop_on_error=defined.stop_on_error,
-        ),
-        priority=defined.priority,
-        actor=actor,
-    )
-    connection.execute(
-        update(scripts_events).where(scripts_events.c.id == event_id).values(run_id=run_id)
-    )
-    return Posted(event_id, run_id, event.name, event.created_us, repeated=False)
+    return _begin(connection, organisation_id, defined, (event_id, at_us), text, actor=actor)
 
 
 def listing(connection: Connection, organisation_id: str) -> list[dict[str, Any]]:
@@ -181,6 +158,41 @@ def _take(connection: Connection, values: dict[str, Any]) -> int | None:
     return taken
 
 
+def _begin(
+    connection: Connection,
+    organisation_id: str,
+    defined: Row[Any],
+    event: tuple[int, int],
+    payload: str,
+    *,
+    actor: str,
+) -> Posted:
+    """Start the run of an event that was just accepted, given by its id and time."""
+    event_id, at_us = event
+    run_id = starting.start(
+        connection,
+        organisation_id,
+        defined.workflow_id,
+        trigger="event",
+        started_by=actor,
+        payload=payload.encode(),
+        business_date=starting.today(connection),
+        event=starting.EventRow(
+            id=event_id,
+            folded=defined.folded,
+            priority=defined.priority,
+            parallel=defined.parallel,
+            stop_on_error=defined.stop_on_error,
+        ),
+        priority=defined.priority,
+        actor=actor,
+    )
+    connection.execute(
+        update(scripts_events).where(scripts_events.c.id == event_id).values(run_id=run_id)
+    )
+    return Posted(event_id, run_id, defined.name, at_us, repeated=False)
+
+
 def _with_key(
     connection: Connection, organisation_id: str, name: str, key: str | None
 ) -> Row[Any] | None:
@@ -226,7 +238,3 @@ def _check(what: str, text: str | None, characters: int) -> None:
         )
     if not text.strip() or not text.isprintable():
         raise InvalidRequest(f"The {what} is empty or not printable. Leave it out, or send text.")
-
-
-def _today(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us / SECOND_US, tz=UTC).date().isoformat()
