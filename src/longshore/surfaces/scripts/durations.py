@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final, Literal
 
-from sqlalchemy import Connection, delete, func, insert, or_, select
+from sqlalchemy import Connection, Row, delete, func, insert, select, union_all
 
 from longshore.clock import SECOND_US
 from longshore.storage import now_us
@@ -23,7 +23,6 @@ WEEKDAY_SAMPLES: Final = 4
 DEFAULT_S: Final = 60.0
 """What is expected of a step without history whose definition does not say either."""
 
-_UNKNOWN: Final = Step(host="none")
 
 Basis = Literal["weekday", "history", "definition", "default", "inactive"]
 
@@ -37,12 +36,10 @@ class Forecast:
         basis: median of the last successes of the same weekday, of the last successes whatever
             their weekday, `expected_s` of the definition, or the default for want of both; a
             step that the definition takes out is expected to take nothing.
-        samples: seconds of the successes that it was taken from, the newest first.
     """
 
     seconds: float
     basis: Basis
-    samples: tuple[float, ...] = ()
 
     @property
     def no_history(self) -> bool:
@@ -70,32 +67,24 @@ def record(
         weekday: of the business date, 0 for Monday.
     """
     folded = hosts.fold(step)
+    duration_us = max(duration_us, 0)  # A clock that was set back tells nothing better.
+    known = _known(connection, workflow_id, folded)
+    last = [duration_us, *(row.duration_us for row in known[: HISTORY - 1])]
+    same_day = [row for row in known if row.weekday == weekday]
+    day = [duration_us, *(row.duration_us for row in same_day[: HISTORY - 1])]
     connection.execute(
         insert(scripts_durations).values(
             organisation_id=organisation_id,
             workflow_id=workflow_id,
             step=folded,
-            duration_us=max(duration_us, 0),
+            duration_us=duration_us,
             weekday=weekday,
+            median_us=round(median(last)),
+            weekday_median_us=round(median(day)) if len(day) >= WEEKDAY_SAMPLES else None,
             at_us=now_us(connection),
         )
     )
-    older = (
-        select(scripts_durations.c.id)
-        .where(
-            scripts_durations.c.workflow_id == workflow_id,
-            scripts_durations.c.step == folded,
-            scripts_durations.c.weekday == weekday,
-        )
-        .order_by(scripts_durations.c.id.desc())
-        .limit(10 * HISTORY)
-        .offset(HISTORY)
-        # Two reports at once must not wait for each other's deletions: one of them does them.
-        .with_for_update(skip_locked=True)
-    )
-    ids = connection.execute(older).scalars().all()
-    if ids:
-        connection.execute(delete(scripts_durations).where(scripts_durations.c.id.in_(ids)))
+    _forget(connection, [row.id for row in same_day[HISTORY - 1 :]])
 
 
 def forecasts(
@@ -109,54 +98,79 @@ def forecasts(
         steps: steps of its definition by name.
         weekday: of the business date, 0 for Monday.
     """
-    known = _history(connection, workflow_id, weekday)
+    known = remembered(connection, workflow_id, weekday=weekday)
+    return {name: _forecast(step, known.get(hosts.fold(name))) for name, step in steps.items()}
+
+
+def remembered(connection: Connection, workflow_id: str, *, weekday: int) -> dict[str, Forecast]:
+    """Return what is expected of each step of a workflow that has history, by folded name."""
+    table = scripts_durations
+    newest = [
+        select(func.max(table.c.id)).where(table.c.workflow_id == workflow_id, *more)
+        .group_by(table.c.step)
+        for more in ((), (table.c.weekday == weekday,))
+    ]  # fmt: skip
+    rows = connection.execute(
+        select(table.c.step, table.c.weekday, table.c.median_us, table.c.weekday_median_us)
+        .where(table.c.id.in_(union_all(*newest)))
+        .order_by(table.c.id)
+    )
+    found: dict[str, Forecast] = {}
+    of_day: dict[str, Forecast] = {}
+    for step, day, median_us, weekday_median_us in rows:
+        found[step] = Forecast(median_us / SECOND_US, "history")
+        if day == weekday and weekday_median_us is not None:
+            of_day[step] = Forecast(weekday_median_us / SECOND_US, "weekday")
+    return found | of_day
+
+
+def samples(
+    connection: Connection, workflow_id: str, *, weekday: int
+) -> dict[str, tuple[float, ...]]:
+    """Return the seconds that forecasts are the medians of, by folded name, the newest first."""
+    table = scripts_durations
+    rows = connection.execute(
+        select(table.c.step, table.c.weekday, table.c.duration_us)
+        .where(table.c.workflow_id == workflow_id)
+        .order_by(table.c.id.desc())
+    )
+    last: defaultdict[str, list[float]] = defaultdict(list)
+    of_day: defaultdict[str, list[float]] = defaultdict(list)
+    for step, day, duration_us in rows:
+        last[step].append(duration_us / SECOND_US)
+        if day == weekday:
+            of_day[step].append(duration_us / SECOND_US)
     return {
-        name: forecast(known.get(hosts.fold(name), []), step, weekday=weekday)
-        for name, step in steps.items()
+        step: tuple(of_day[step] if len(of_day[step]) >= WEEKDAY_SAMPLES else every)[:HISTORY]
+        for step, every in last.items()
     }
 
 
-def remembered(connection: Connection, workflow_id: str, *, weekday: int) -> dict[str, float]:
-    """Return the seconds expected of each step of a workflow that has history, by folded name."""
-    return {
-        name: forecast(history, _UNKNOWN, weekday=weekday).seconds
-        for name, history in _history(connection, workflow_id, weekday).items()
-    }
-
-
-def forecast(history: list[tuple[int, float]], step: Step, *, weekday: int) -> Forecast:
-    """Return what is expected of a step from its (weekday, seconds), the newest first."""
+def _forecast(step: Step, known: Forecast | None) -> Forecast:
     if step.status is Status.INACTIVE:
         return Forecast(0.0, "inactive")
-    same_day = tuple(seconds for day, seconds in history if day == weekday)[:HISTORY]
-    if len(same_day) >= WEEKDAY_SAMPLES:
-        return Forecast(median(same_day), "weekday", same_day)
-    if history:
-        last = tuple(seconds for _, seconds in history[:HISTORY])
-        return Forecast(median(last), "history", last)
+    if known is not None:
+        return known
     if step.expected_s is not None:
         return Forecast(step.expected_s, "definition")
     return Forecast(DEFAULT_S, "default")
 
 
-def _history(
-    connection: Connection, workflow_id: str, weekday: int
-) -> dict[str, list[tuple[int, float]]]:
-    place = func.row_number().over(
-        partition_by=scripts_durations.c.step, order_by=scripts_durations.c.id.desc()
-    )
-    numbered = (
-        select(scripts_durations, place.label("place"))
-        .where(scripts_durations.c.workflow_id == workflow_id)
-        .subquery()
-    )
-    # No more than HISTORY of a weekday are kept, so that all of one may be read.
-    rows = connection.execute(
-        select(numbered.c.step, numbered.c.weekday, numbered.c.duration_us)
-        .where(or_(numbered.c.place <= HISTORY, numbered.c.weekday == weekday))
-        .order_by(numbered.c.id.desc())
-    )
-    found: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
-    for step, day, duration_us in rows:
-        found[step].append((day, duration_us / SECOND_US))
-    return found
+def _known(connection: Connection, workflow_id: str, folded: str) -> Sequence[Row[int, int, int]]:
+    """Return what is kept of a step, the newest first."""
+    table = scripts_durations
+    return connection.execute(
+        select(table.c.id, table.c.weekday, table.c.duration_us)
+        .where(table.c.workflow_id == workflow_id, table.c.step == folded)
+        .order_by(table.c.id.desc())
+    ).all()
+
+
+def _forget(connection: Connection, ids: Sequence[int]) -> None:
+    if not ids:
+        return
+    table = scripts_durations
+    # Two reports at once must not wait for each other's deletions: one of them does them.
+    free = select(table.c.id).where(table.c.id.in_(ids)).with_for_update(skip_locked=True)
+    taken = connection.execute(free).scalars().all()
+    connection.execute(delete(table).where(table.c.id.in_(taken)))

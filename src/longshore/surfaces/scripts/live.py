@@ -31,6 +31,9 @@ FOREIGN_WORKS: Final = 1_000
 """So many running and so many ready works of other runs are looked at, at most."""
 
 
+UNKNOWN: Final = Forecast(durations.DEFAULT_S, "default")
+
+
 @dataclass(frozen=True, slots=True)
 class Rest:
     """A run with its steps, and what is expected of them.
@@ -242,7 +245,7 @@ def foreign(connection: Connection, rest: Rest) -> list[LiveStep]:
                 name=f"work {row.id}",  # No step is called so.
                 host=queue_of[row.queue_id],
                 phase="running" if running else "queued",
-                expected_s=expected[row.workflow_id].get(fold(row.definition), durations.DEFAULT_S),
+                expected_s=expected[row.workflow_id].get(fold(row.definition), UNKNOWN).seconds,
                 elapsed_s=_since(row.started_us, rest.at_us) if running else 0.0,
                 queued_s=0.0 if running else _since(row.due_us, rest.at_us),
                 foreign=True,
@@ -273,7 +276,7 @@ def _elsewhere(state: str, queue_ids: Sequence[int], run_id: int) -> Select[Any]
 
 def _expected_elsewhere(
     connection: Connection, rest: Rest, workflow_ids: Iterable[str]
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, Forecast]]:
     weekday = weekday_of(rest.run)
     return {
         workflow_id: durations.remembered(connection, workflow_id, weekday=weekday)

@@ -98,16 +98,17 @@ def of_workflow(
     tasks: list[Task] = []
     histories: dict[str, Sequence[float]] = {}
     fans = live.fans(connection, found.id, workflow)
+    known = _samples(connection, found.id, weekday, request)
     for each, step in workflow.steps.items():
         made = _tasks(each, step, forecasts[each].seconds, fans.get(each), request)
         tasks += made
-        histories |= {task.name: forecasts[each].samples for task in made}
+        histories |= {task.name: known.get(fold(each), ()) for task in made}
     return Prepared(
         about={
             "workflow": found.name,
             "version": found.version,
             "run_id": None,
-            "without_history": [each for each, known in forecasts.items() if known.no_history],
+            "without_history": [each for each, told in forecasts.items() if told.no_history],
         },
         plan=Plan.of(tasks, order),
         order=order,
@@ -129,7 +130,8 @@ def of_run(
     rest = live.read(connection, organisation_id, run_id)
     shown = {name: row.name for name, row in rest.rows.items()}
     order = _order(request.order or rest.run.order, shown)
-    missing = [each for each, known in rest.forecasts.items() if known.no_history]
+    missing = [each for each, expected in rest.forecasts.items() if expected.no_history]
+    known = _samples(connection, rest.run.workflow_id, live.weekday_of(rest.run), request)
     return Prepared(
         about={
             "workflow": rest.run.workflow,
@@ -142,7 +144,7 @@ def of_run(
         shown=shown,
         fixed=_fixed(request, rest.seen.workflow),
         histories={
-            step.name: rest.forecasts[rest.rows[step.name].definition].samples
+            step.name: known.get(fold(rest.rows[step.name].definition), ())
             for step in rest.steps
             if step.phase in ("waiting", "queued") and step.name in rest.rows and step.host
         },
@@ -209,6 +211,14 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "bound_s": _seconds(trial.bound_s),
         "longer": trial.longer,
     }
+
+
+def _samples(
+    connection: Connection, workflow_id: str, weekday: int, request: Request
+) -> dict[str, tuple[float, ...]]:
+    if not request.samples:
+        return {}
+    return durations.samples(connection, workflow_id, weekday=weekday)
 
 
 def _tasks(name: str, step: Step, seconds: float, fan: int | None, request: Request) -> list[Task]:

@@ -217,13 +217,15 @@ def _make_hosts() -> None:
         sa.Column("step", sa.Text(), nullable=False),
         sa.Column("duration_us", sa.BigInteger(), nullable=False),
         sa.Column("weekday", sa.Integer(), nullable=False),
+        sa.Column("median_us", sa.BigInteger(), nullable=False),
+        sa.Column("weekday_median_us", sa.BigInteger(), nullable=True),
         sa.Column("at_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_scripts_durations"),
     )
     op.create_index(
         "ix_scripts_durations_workflow_id",
         "scripts_durations",
-        ["workflow_id", "step", "id"],
+        ["workflow_id", "step", "weekday", "id"],
         unique=False,
     )
 

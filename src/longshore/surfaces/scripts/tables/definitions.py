@@ -164,6 +164,10 @@ scripts_durations = Table(
     Column("duration_us", BigInteger, nullable=False),
     # 0 is Monday, of the business date.
     Column("weekday", Integer, nullable=False),
+    # Medians of the last successes up to this one: of all, and of those of its weekday, where
+    # there are enough. They are asked for each time that a step is ready.
+    Column("median_us", BigInteger, nullable=False),
+    Column("weekday_median_us", BigInteger),
     Column("at_us", BigInteger, nullable=False),
-    Index("ix_scripts_durations_workflow_id", "workflow_id", "step", "id"),
+    Index("ix_scripts_durations_workflow_id", "workflow_id", "step", "weekday", "id"),
 )
