@@ -94,6 +94,7 @@ def test_an_operator_starts_watches_and_repairs_a_run(
     code, printed, _ = longshore("workflow", "status", run_id)
     assert "2026-03-04: running" in printed
     assert "waits for extract" in printed
+    assert longshore("workflow", "show", run_id)[1] == printed
     code, printed, _ = longshore("why", f"{run_id}/load")
     assert printed.strip() == f"load of run {run_id}, waiting: waits for extract"
     assert "1 worker online" in longshore("why", run_id)[1]

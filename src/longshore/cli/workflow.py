@@ -123,7 +123,10 @@ def show(
     as_json: JsonOption = False,
     server: ServerOption = None,
 ) -> None:
-    """Show a workflow: what starts it, and its steps."""
+    """Show a workflow: what starts it, and its steps; or a run, by its id."""
+    if name.isdecimal() and version is None and not as_file:
+        workflow_runs.status(name, as_json=as_json, server=server)
+        return
     query = {"version": version}
     found = fetch(server, "GET", f"/workflows/{segment(name)}", query=query)
     if as_json:

@@ -33,8 +33,9 @@ _STEPS: Final = (
     Column("area", "AREA"),
     Column("host", "HOST"),
     Column("attempt", "ATTEMPT", "number"),
-    Column("started", "STARTED", "time"),
-    Column("finished", "FINISHED", "time"),
+    Column("progress", "%", "number"),
+    Column("estimated_finish", "END", "time"),
+    Column("path", "CRITICAL"),
     Column("why", "WHY"),
 )
 _AREAS: Final = (
@@ -159,7 +160,13 @@ def status(
         _follow(server, run, as_json=as_json)
         return
     found = fetch(server, "GET", f"/runs/{segment(run)}")
-    query = {"name": name, "status": of_status, "area": area, "host": host}
+    query = {
+        "name": name,
+        "status": of_status,
+        "area": area,
+        "host": host,
+        "estimates": True,
+    }
     steps = fetch(server, "GET", f"/runs/{segment(run)}/steps", query=query)["steps"]
     if as_json:
         emit_json({**found, "steps": steps})
@@ -184,7 +191,14 @@ def status(
     if len(areas) > 1:
         table(areas, _AREAS, empty="")
         out()
-    rows = [{**each, "why": each["why"][:_WHY_CHARACTERS]} for each in steps]
+    rows = [
+        {
+            **each,
+            "path": "yes" if each["on_critical_path"] else "",
+            "why": each["why"][:_WHY_CHARACTERS],
+        }
+        for each in steps
+    ]
     table(rows, _STEPS, empty="No such steps.")
 
 

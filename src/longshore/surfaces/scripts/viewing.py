@@ -45,6 +45,16 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
+class StepFilter:
+    """Which steps are listed; None leaves it open. `name` is a part of the name, in any case."""
+
+    name: str | None = None
+    status: str | None = None
+    area: str | None = None
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """A run with its steps and their works, as they are now."""
 
@@ -132,27 +142,26 @@ def steps(
     connection: Connection,
     organisation_id: str,
     run_id: int | str,
-    *,
-    name: str | None = None,
-    status: str | None = None,
-    area: str | None = None,
-    host: str | None = None,
+    wanted: StepFilter | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the steps of a run with the dashboard's columns.
+    """Return the steps of a run.
 
     Raises:
         InvalidRequest: there is no such status.
     """
-    if status is not None and status not in STATUSES:
-        raise InvalidRequest(f"{status[:40]!r} is no status; there are {', '.join(STATUSES)}.")
+    wanted = wanted or StepFilter()
+    if wanted.status is not None and wanted.status not in STATUSES:
+        raise InvalidRequest(
+            f"{wanted.status[:40]!r} is no status; there are {', '.join(STATUSES)}."
+        )
     seen = see(connection, organisation_id, run_id)
     return [
         step_row(seen, step)
         for step in seen.steps.values()
-        if (name is None or fold(name) in step.folded)
-        and (status is None or seen.status(step) == status)
-        and (area is None or fold(area) == fold(step.area))
-        and (host is None or fold(host) == fold(step.host))
+        if (wanted.name is None or fold(wanted.name) in step.folded)
+        and (wanted.status is None or seen.status(step) == wanted.status)
+        and (wanted.area is None or fold(wanted.area) == fold(step.area))
+        and (wanted.host is None or fold(wanted.host) == fold(step.host))
     ]
 
 

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from longshore import limits
 from longshore.edge.paging import Page, paging
 from longshore.errors import InvalidRequest
-from longshore.surfaces.scripts import explaining, printed, viewing
+from longshore.surfaces.scripts import dashboard, explaining, printed, viewing
 from longshore.surfaces.scripts.routes.shared import PREFIX, Reader, answer
-from longshore.surfaces.scripts.viewing import Filter
+from longshore.surfaces.scripts.viewing import Filter, StepFilter
 
 router = APIRouter(prefix=PREFIX, tags=["scripts"])
 _LOOK_S: Final = 0.3
@@ -57,16 +57,18 @@ async def list_steps(
     status: str | None = None,
     area: str | None = None,
     host: str | None = None,
+    estimates: bool = False,
 ) -> Response:
-    """List the steps of a run; those whose name has `name` in it, of a status, area or host."""
+    """List the steps of a run; those whose name has `name` in it, of a status, area or host.
+
+    With `estimates`, also when each will be done, and whether it is on the critical path.
+    """
     found = await call.read(
-        viewing.steps,
+        dashboard.steps,
         call.principal.organisation_id,
         run_id,
-        name=name,
-        status=status,
-        area=area,
-        host=host,
+        StepFilter(name, status, area, host),
+        with_estimates=estimates,
     )
     return answer({"steps": found})
 
