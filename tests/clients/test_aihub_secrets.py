@@ -62,7 +62,7 @@ def test_a_run_uses_a_secret_and_neither_its_results_nor_its_logs_have_the_value
     results = hub.client.apps.runs.results(run_id)
     fields = {field.field_name: field.value for field in results.files[0].documents[0].fields}
     assert fields["ocr__token"] == f"{len(VALUE)} letters: ***ocr***"
-    assert fields["password"] == f"{len(password)} letters: ***password-1***"
+    assert fields["password"] == f"{len(password)} letters: ***{run_id}/password-1***"
     data = hub.server.data
     printed = b"connecting with ***ocr***"
     eventually(lambda: printed in everything_in(data) or None, 10, "the line is stored")

@@ -290,7 +290,7 @@ async def test_passwords_of_pdfs_are_sealed_handed_over_and_forgotten_at_the_end
     await apps.client.post(f"/api/v2/apps/runs/{run['id']}/cancel")
     reader = keystore.Reader(apps.organisation_id, "t", "t")
     assert apps.database.write_blocking(
-        keystore.read, reader, ["password-1"], scopes=[keystore.of_run(run["id"])]
+        keystore.read, reader, [f"{run['id']}/password-1"], scopes=[keystore.of_run(run["id"])]
     )
 
 

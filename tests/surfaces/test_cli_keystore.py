@@ -102,6 +102,7 @@ def test_keys_are_changed_and_what_was_set_stays_readable(
     served: Served, longshore: Command
 ) -> None:
     assert longshore("rotate", "--data-key")[0] == ExitCode.NOT_FOUND
+    assert longshore("rotate", "--master")[0] == ExitCode.NOT_FOUND
     longshore("set", "token", stdin=VALUE)
     code, printed, noted = longshore("rotate", "--data-key")
     assert (code, printed) == (0, "data key 2: seals from now on\n")

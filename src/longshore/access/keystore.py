@@ -224,14 +224,23 @@ def get(
 
 
 def listing(
-    connection: Connection, organisation_id: str, *, scope: str | None = None
+    connection: Connection,
+    organisation_id: str,
+    *,
+    scope: str | None = None,
+    names: Sequence[str] | None = None,
 ) -> list[Entry]:
-    """Return entries by scope and name, without values; those of runs are not told."""
+    """Return entries by scope and name, without values; those of runs are not told.
+
+    With `scope` only those of it, with `names` only those with one of them.
+    """
     query = select(keystore_entries).where(
         keystore_entries.c.organisation_id == organisation_id, _OWN
     )
     if scope is not None:
         query = query.where(keystore_entries.c.scope == scope)
+    if names is not None:
+        query = query.where(keystore_entries.c.name.in_(names))
     rows = connection.execute(query)
     return sorted(map(_entry, rows), key=lambda entry: (entry.scope, entry.name))
 

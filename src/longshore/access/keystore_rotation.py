@@ -148,6 +148,11 @@ def rewrap(connection: Connection, *, limit: int = STEP) -> int:
     return len(rows)
 
 
+def any_keys(connection: Connection) -> bool:
+    """Return whether any organisation has a data key."""
+    return connection.scalar(select(keystore_keys.c.number).limit(1)) is not None
+
+
 def behind(connection: Connection, masters: Masters) -> int:
     """Return how many data keys are not wrapped by the first master key."""
     return (

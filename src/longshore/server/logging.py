@@ -80,8 +80,26 @@ def configure(level: str, stream: TextIO | None = None) -> None:
 def redact(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Take keys, tokens and passwords out of a log line, whatever put them there."""
-    return {name: _clean(name, value) for name, value in event.items()}
+    """Take keys, tokens and passwords out of a log line, whatever put them there.
+
+    Values of the keystore go as well, those of all organisations that this server has looked at.
+    """
+    cleaned = {name: _clean(name, value) for name, value in event.items()}
+    # One look at the whole line: hardly any has something to be masked.
+    whole = "\n".join(value for value in cleaned.values() if isinstance(value, str))
+    if masking.scrubbed(whole) == whole and all(
+        value is None or isinstance(value, str | int | float) for value in cleaned.values()
+    ):
+        return cleaned
+    return {name: _scrubbed(value) for name, value in cleaned.items()}
+
+
+def _scrubbed(value: Any) -> Any:
+    if isinstance(value, str):
+        return masking.scrubbed(value)
+    if isinstance(value, dict):
+        return {name: _scrubbed(part) for name, part in value.items()}
+    return [_scrubbed(part) for part in value] if isinstance(value, list) else value
 
 
 def harmless(
@@ -102,7 +120,7 @@ def without_secrets(text: str) -> str:
     text = _TOKEN.sub(REDACTED, text)
     text = _BEARER.sub(rf"\1{REDACTED}", text)
     text = _ASSIGNED.sub(rf"\1{REDACTED}", text)
-    return masking.scrubbed(_URL_PASSWORD.sub(rf"\1{REDACTED}\2", text))
+    return _URL_PASSWORD.sub(rf"\1{REDACTED}\2", text)
 
 
 def _clean(name: str, value: Any) -> Any:

@@ -16,7 +16,7 @@ from longshore.clock import iso
 from longshore.edge.body import described, json_body, optional_object, parse
 from longshore.edge.call import Call, allow
 from longshore.edge.responses import json_response
-from longshore.errors import InvalidRequest
+from longshore.errors import InvalidRequest, NotFound
 from longshore.server.native import keystore_jobs
 
 router = APIRouter(prefix="/keystore", tags=["keystore"])
@@ -174,6 +174,8 @@ async def rotate_keys(request: Request, call: Admin) -> Response:
 
 async def _rotate_master(call: Call) -> dict[str, Any]:
     keyring, database = call.context.keyring, call.context.database
+    if not await call.read(keystore_rotation.any_keys):
+        raise NotFound("There are no secrets yet, and so no master key to be changed.")
     masters = keyring.masters()
     # What an earlier rotation has left comes first: its new key is the one to go on with.
     if not await call.read(keystore_rotation.behind, masters):

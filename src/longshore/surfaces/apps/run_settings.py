@@ -139,13 +139,20 @@ def checked(sent: RunSettings | None, networks: Sequence[Network] = ()) -> Setti
             f"{limits.TAGS_CHARACTERS}. Shorten them.",
             details={"limit": limits.TAGS_CHARACTERS},
         )
+    secrets = sent.keys.secret if sent.keys is not None else {}
+    if len(secrets) > limits.KEYSTORE_KEYS_PER_READ:
+        raise TooLarge(
+            f"settings.keys.secret names {len(secrets)} secrets and may name "
+            f"{limits.KEYSTORE_KEYS_PER_READ}.",
+            details={"limit": limits.KEYSTORE_KEYS_PER_READ},
+        )
     config, passwords = _without_passwords(sent.runtime_config or {})
     return Settings(
         keys,
         config,
         tags,
         _webhook(sent.webhook_config, networks),
-        sent.keys.secret if sent.keys is not None else {},
+        secrets,
         passwords,
     )
 

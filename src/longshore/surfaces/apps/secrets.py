@@ -165,7 +165,7 @@ def check(
     """Raise InvalidRequest unless a run of a workspace may use all of these secrets."""
     if not aliases:
         return
-    allowed = _allowed(connection, organisation_id, workspace)
+    allowed = _allowed(connection, organisation_id, workspace, list(aliases.values()))
     for key, alias in aliases.items():
         if alias not in allowed:
             raise InvalidRequest(
@@ -200,7 +200,8 @@ def seal_passwords(
                 f"settings.runtime_config.instabase.pdf.passwords has a password for {title[:80]!a}, "
                 "and the run has no file of that name. Name files as the batch does."
             )
-        entry = f"password-{number}"
+        # Aliases of secrets cannot be mistaken for it: nobody knows the id of a run to come.
+        entry = f"{run_id}/password-{number}"
         scope = keystore.of_run(run_id)
         keystore.put(
             connection,
@@ -246,7 +247,7 @@ def _with_values(connection: Connection, reader: Reader, payload: AppPayload) ->
     )
     aliases = list(payload.secret_aliases.values())
     wanted = [*aliases, payload.password_entry] if payload.password_entry else aliases
-    allowed = _allowed(connection, reader.organisation_id, workspace or "")
+    allowed = _allowed(connection, reader.organisation_id, workspace or "", aliases)
     if payload.password_entry is not None:
         allowed.add(payload.password_entry)
     found = keystore.read(
@@ -268,8 +269,11 @@ def _with_values(connection: Connection, reader: Reader, payload: AppPayload) ->
     return replace(payload, secrets=values, password=password)
 
 
-def _allowed(connection: Connection, organisation_id: str, workspace: str) -> set[str]:
-    found = keystore.listing(connection, organisation_id, scope=keystore.APPS)
+def _allowed(
+    connection: Connection, organisation_id: str, workspace: str, aliases: Sequence[str]
+) -> set[str]:
+    """Return those of `aliases` that runs of a workspace may use."""
+    found = keystore.listing(connection, organisation_id, scope=keystore.APPS, names=aliases)
     return {entry.name for entry in found if usable(entry, workspace)}
 
 
