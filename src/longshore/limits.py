@@ -426,7 +426,7 @@ WORKFLOW_DEPTH: Final = 30
 WORKFLOW_VALUES: Final = 100_000
 """Most values in the file of a workflow, those that its aliases repeat included."""
 
-BACKFILL_STEPS: Final = 20_000
+BACKFILL_STEPS: Final = 10_000
 """Most steps of all runs that one backfill starts, before matrices are expanded."""
 
 WORKFLOW_TRIGGERS: Final = 100

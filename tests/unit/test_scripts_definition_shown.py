@@ -124,6 +124,7 @@ def test_differences_name_keys_and_leave_defaults_out() -> None:
     assert diffing.changes(before, before) == []
     assert diffing.text("a\nb\n", "a\nc\n", names=("x", "y")).splitlines()[-2:] == ["-b", "+c"]
     assert diffing.text(EXAMPLE, EXAMPLE, names=("x", "y")) == ""
+    assert "more than 10000 lines" in diffing.text("a\n" * 10_001, "b\n", names=("x", "y"))
 
 
 def validate(

@@ -19,7 +19,7 @@ from longshore.surfaces.scripts import trigger_rows
 from longshore.surfaces.scripts.belonging import problems_here
 from longshore.surfaces.scripts.definition import model
 from longshore.surfaces.scripts.definition.problems import Problem, refuse
-from longshore.surfaces.scripts.definition.reading import Reading, examine, parse
+from longshore.surfaces.scripts.definition.reading import Reading, examine
 from longshore.surfaces.scripts.definition.suggesting import hint
 from longshore.surfaces.scripts.hosts import fold
 from longshore.surfaces.scripts.tables import scripts_versions, scripts_workflows
@@ -66,21 +66,30 @@ class Applied:
     change: str
 
 
-def apply(connection: Connection, organisation_id: str, text: str, *, actor: str) -> Applied:
+def apply(
+    connection: Connection,
+    organisation_id: str,
+    text: str,
+    *,
+    actor: str,
+    reading: Reading | None = None,
+) -> Applied:
     """Make a workflow of a file, or a new version of it if the file says something new.
 
-    Runs that have started keep the version that they started with.
+    Runs that have started keep the version that they started with. `reading` is what
+    `reading.examine` has found in the text, where it was read before the transaction began.
 
     Raises:
         InvalidRequest: the definition cannot be used; the details list all problems.
         Conflict: another workflow was given one of its event names at the same moment.
     """
-    definition = parse(text)
-    if definition.triggers.workflows:
+    examined = examine(text) if reading is None else reading
+    if examined.workflow is not None and examined.workflow.triggers.workflows:
         _lock_all(connection, organisation_id)
-    reading = examine_here(connection, organisation_id, text)
-    if reading.workflow is None:
-        raise refuse(reading.problems)
+    examined = here(connection, organisation_id, examined)
+    definition = examined.workflow
+    if definition is None:
+        raise refuse(examined.problems)
     found = _lock(connection, organisation_id, definition.workflow)
     if found is None:
         workflow = _create(connection, organisation_id, definition, text, actor=actor)
@@ -111,9 +120,8 @@ def apply(connection: Connection, organisation_id: str, text: str, *, actor: str
     return Applied(get(connection, organisation_id, definition.workflow), change)
 
 
-def examine_here(connection: Connection, organisation_id: str, text: str) -> Reading:
-    """Do what `reading.examine` does, and look for hosts, events and workflows of the organisation."""
-    reading = examine(text)
+def here(connection: Connection, organisation_id: str, reading: Reading) -> Reading:
+    """Look for hosts, events and workflows of the organisation that a definition names."""
     if reading.workflow is None:
         return reading
     found: list[Problem] = [

@@ -13,6 +13,7 @@ from longshore.surfaces.scripts.definition.model import Workflow
 from longshore.surfaces.scripts.definition.problems import Path, dotted
 
 _MISSING: Final = object()
+_LINES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,14 @@ def changes(before: Workflow, after: Workflow) -> list[Change]:
 
 
 def text(before: str, after: str, *, names: tuple[str, str]) -> str:
-    """Return the difference of two files in unified form; empty where there is none."""
+    """Return the difference of two files in unified form; empty where there is none.
+
+    Of long files it is only said that they are too long: to compare them takes minutes.
+    """
+    if before == after:
+        return ""
+    if max(before.count("\n"), after.count("\n")) > _LINES:
+        return f"The files have more than {_LINES} lines. Compare what they say instead.\n"
     lines = difflib.unified_diff(
         before.splitlines(), after.splitlines(), names[0], names[1], lineterm=""
     )

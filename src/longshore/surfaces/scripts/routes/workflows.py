@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
@@ -17,9 +18,9 @@ from longshore.clock import iso
 from longshore.edge.body import struct_body
 from longshore.surfaces.scripts import backfilling, calendars, scheduling, workflows
 from longshore.surfaces.scripts.backfilling import Backfill, Backfilled
-from longshore.surfaces.scripts.definition import diffing
+from longshore.surfaces.scripts.definition import diffing, model
 from longshore.surfaces.scripts.definition.problems import as_json
-from longshore.surfaces.scripts.definition.reading import parse
+from longshore.surfaces.scripts.definition.reading import examine, parse
 from longshore.surfaces.scripts.definition.rendering import describe_schedule
 from longshore.surfaces.scripts.definition.schema import schema
 from longshore.surfaces.scripts.routes.shared import PREFIX, Developer, Operator, Reader, answer
@@ -62,7 +63,8 @@ async def list_workflows(call: Reader, retired: bool = False) -> Response:
 async def validate_workflow(request: Request, call: Reader) -> Response:
     """Say everything that is wrong with a file, hosts and event names included; change nothing."""
     file = await struct_body(request, File, limit_bytes=_BODY_BYTES)
-    reading = await call.read(workflows.examine_here, call.principal.organisation_id, file.text)
+    reading = await asyncio.to_thread(examine, file.text)
+    reading = await call.read(workflows.here, call.principal.organisation_id, reading)
     return answer({"valid": reading.workflow is not None, "problems": as_json(reading.problems)})
 
 
@@ -70,12 +72,15 @@ async def validate_workflow(request: Request, call: Reader) -> Response:
 async def apply_workflow(request: Request, call: Developer) -> Response:
     """Make a workflow of a file, or a new version where the file says something new."""
     file = await struct_body(request, File, limit_bytes=_BODY_BYTES)
+    # Read here, so that no other change waits for it.
+    reading = await asyncio.to_thread(examine, file.text)
     return await call.change(
         "workflows.apply",
         workflows.apply,
         call.principal.organisation_id,
         file.text,
         actor=call.principal.key_id,
+        reading=reading,
         target=_applied_target,
         render=_applied,
     )
@@ -105,8 +110,11 @@ async def diff_versions(
 async def diff_file(name: str, request: Request, call: Reader) -> Response:
     """Compare the newest version of a workflow with a file that was not applied."""
     file = await struct_body(request, File, limit_bytes=_BODY_BYTES)
+    definition = await asyncio.to_thread(parse, file.text)
     return answer(
-        await call.read(_compared_with_file, call.principal.organisation_id, name, file.text)
+        await call.read(
+            _compared_with_file, call.principal.organisation_id, name, file.text, definition
+        )
     )
 
 
@@ -189,9 +197,8 @@ def _compared(
 
 
 def _compared_with_file(
-    connection: Connection, organisation_id: str, name: str, text: str
+    connection: Connection, organisation_id: str, name: str, text: str, definition: model.Workflow
 ) -> dict[str, Any]:
-    definition = parse(text)
     workflow = workflows.get(connection, organisation_id, name)
     newest = workflows.version_of(connection, workflow)
     before = workflows.document(connection, workflow.id, newest.version)
