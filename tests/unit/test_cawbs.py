@@ -144,14 +144,17 @@ def test_a_program_outside_sends_events_and_flags(ingress: Any, double: Collecto
         http(201, created),
         http(201, created),
         http(200, {"events": []}),
-        http(200, {"status": "set"}),
-        http(200, {"status": "set"}),
+        *[http(200, {"status": "set"})] * 3,
     ]
     assert ingress.PostEvent("order", {"id": 1}) == {"status_code": 201, **created}
     assert ingress.PostEvent("order", None, "shop", "key-1")["actionId"] == 5
     assert ingress.GetEventList() == {"status_code": 200, "events": {"events": []}}
     flagged = {"status_code": 200, "flagStatus": "set"}
     assert ingress.SubmitFlag("done", "erp", "sap", "2026-01-31") == flagged
+    assert (
+        ingress.SubmitFlag("done", "erp", "sap", dt.datetime(2026, 1, 31, 9, tzinfo=dt.UTC))
+        == flagged
+    )
     assert ingress.SubmitFlag("done", "erp", "sap", dt.date(2026, 1, 31)) == flagged
     _, first, second, _, *flags = double.asked
     assert first.body == {"eventName": "order", "payload": {"id": 1}}
@@ -164,7 +167,7 @@ def test_a_program_outside_sends_events_and_flags(ingress: Any, double: Collecto
         "sourceSystemName": "sap",
         "date": "2026-01-31",
     }
-    assert [each.body for each in flags] == [wanted, wanted]
+    assert [each.body for each in flags] == [wanted] * 3
 
 
 def test_threads_share_one_init(environment: pytest.MonkeyPatch, double: CollectorDouble) -> None:
@@ -205,3 +208,15 @@ def test_the_files_share_their_code() -> None:
         [sys.executable, str(tool), "--check"], capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
+
+
+def test_a_script_may_call_while_the_interpreter_ends(
+    environment: pytest.MonkeyPatch, double: CollectorDouble
+) -> None:
+    double.answers["/rtstep/payload"] = http(200, {})
+    code = "import atexit, cawbs; cawbs.Init(); atexit.register(lambda: print(cawbs.PutStepPayload(1)))"
+    environment.setenv("PYTHONPATH", str(LIBRARIES))
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (ended.stdout, ended.stderr) == ("{'status_code': 200}\n", "")

@@ -159,8 +159,11 @@ def test_arguments_that_cannot_be_sent_are_604(
     answers = [
         *(cawbs.GetStepPayload(name) for name in ("", "  ", None, 3, "\ud800")),
         *(cawbs.GetKeystore(keys) for keys in ("", "a,,b", None, ["a"], "\ud800")),
-        *(cawbs.GetEventStatus(one) for one in (True, "", 1.5, ["1"])),
-        *(cawbs.GetActionIdByPayload(*pair) for pair in (("", "a"), ("a", ""), ("a", ["b"]))),
+        *(cawbs.GetEventStatus(one) for one in (True, "", 1.5, ["1"], "\ud800", 10**5000)),
+        *(
+            cawbs.GetActionIdByPayload(*pair)
+            for pair in (("", "a"), ("a", ""), ("a", ["b"]), ("a", "\ud800"), ("a", 10**5000))
+        ),
         *(ingress.GetEventStatus(one) for one in (None, False)),
         *(ingress.PostEvent(name, {}) for name in ("", None)),
         *(ingress.PostEvent("a", {}, idempotency_key=key) for key in ("", "é", "a\nb", 3)),

@@ -103,7 +103,7 @@ def GetActionIdByPayload(path: str, value: Any) -> dict[str, Any]:
     if not _is_name(path):
         return _failed(604, "the path is a text: names of properties with commas between them")
     text = value if isinstance(value, str) else _written(value)
-    if not text:
+    if not _is_name(text):
         return _failed(604, "the value to look for is a text that is not empty, or a number")
     asked = f"/v1/rtstep/payload/actionid/{_quoted(path, safe=',')}/{_quoted(text, safe='')}"
     return _whole(_ask("GET", asked), "match")
@@ -117,14 +117,21 @@ def _own(name: str) -> str:
 
 def _written(value: Any) -> str:
     """Return a number, true, false or null as JSON writes it; empty for anything else."""
-    return json.dumps(value) if value is None or isinstance(value, (bool, int, float)) else ""
+    try:
+        return json.dumps(value) if value is None or isinstance(value, (bool, int, float)) else ""
+    except ValueError:  # Python does not write numbers of thousands of digits.
+        return ""
 
 
 # Alike in all three files, from here on: the status.
 def _status(id: int | str | None) -> dict[str, Any]:  # noqa: A002
-    if isinstance(id, bool) or not isinstance(id, (int, str)) or not str(id).strip():
+    try:
+        text = str(id).strip() if isinstance(id, (int, str)) and not isinstance(id, bool) else ""
+    except ValueError:  # Python does not write numbers of thousands of digits.
+        text = ""
+    if not _is_name(text):
         return _failed(604, "the id of an action is a number, or its digits")
-    return _whole(_ask("GET", f"/v1/rtevent/status/{_quoted(str(id).strip(), safe='')}"), "status")
+    return _whole(_ask("GET", f"/v1/rtevent/status/{_quoted(text, safe='')}"), "status")
 
 
 # As far as here: the status.
@@ -297,7 +304,9 @@ class _Session:
             left_s = max(0.0, self.timeout_s - (time.monotonic() - begun))
             timer = threading.Timer(left_s, _cut, (connection.sock, cut))
             timer.daemon = True
-            timer.start()
+            # No thread is started any more while the interpreter ends.
+            with contextlib.suppress(RuntimeError):
+                timer.start()
             # A server that refuses what is too long may answer before it has read it all.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, path, body=data, headers=headers)

@@ -205,7 +205,9 @@ class _Session:
             left_s = max(0.0, self.timeout_s - (time.monotonic() - begun))
             timer = threading.Timer(left_s, _cut, (connection.sock, cut))
             timer.daemon = True
-            timer.start()
+            # No thread is started any more while the interpreter ends.
+            with contextlib.suppress(RuntimeError):
+                timer.start()
             # A server that refuses what is too long may answer before it has read it all.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, path, body=data, headers=headers)

@@ -81,7 +81,8 @@ def GetEventList() -> dict[str, Any]:
 
 def SubmitFlag(name: str, system_name: str, source_system_name: str, date: Any) -> dict[str, Any]:
     """Say that something is there for a business date (YYYY-MM-DD, or a date): `flagStatus`."""
-    written = date if isinstance(date, str) or not hasattr(date, "strftime") else f"{date:%Y-%m-%d}"
+    # A date or a time with one; what is neither is for the server to refuse.
+    written = date.isoformat()[:10] if hasattr(date, "isoformat") else date
     body = {
         "name": name,
         "systemName": system_name,
@@ -96,9 +97,13 @@ def SubmitFlag(name: str, system_name: str, source_system_name: str, date: Any) 
 
 # Alike in all three files, from here on: the status.
 def _status(id: int | str | None) -> dict[str, Any]:  # noqa: A002
-    if isinstance(id, bool) or not isinstance(id, (int, str)) or not str(id).strip():
+    try:
+        text = str(id).strip() if isinstance(id, (int, str)) and not isinstance(id, bool) else ""
+    except ValueError:  # Python does not write numbers of thousands of digits.
+        text = ""
+    if not _is_name(text):
         return _failed(604, "the id of an action is a number, or its digits")
-    return _whole(_ask("GET", f"/v1/rtevent/status/{_quoted(str(id).strip(), safe='')}"), "status")
+    return _whole(_ask("GET", f"/v1/rtevent/status/{_quoted(text, safe='')}"), "status")
 
 
 # As far as here: the status.
@@ -271,7 +276,9 @@ class _Session:
             left_s = max(0.0, self.timeout_s - (time.monotonic() - begun))
             timer = threading.Timer(left_s, _cut, (connection.sock, cut))
             timer.daemon = True
-            timer.start()
+            # No thread is started any more while the interpreter ends.
+            with contextlib.suppress(RuntimeError):
+                timer.start()
             # A server that refuses what is too long may answer before it has read it all.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, path, body=data, headers=headers)
