@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -82,8 +83,11 @@ class CollectorDouble:
 
 
 @contextmanager
-def collector_double() -> Iterator[CollectorDouble]:
-    """Serve on loopback until the block ends, each connection in a thread of its own."""
+def collector_double(context: ssl.SSLContext | None = None) -> Iterator[CollectorDouble]:
+    """Serve on loopback until the block ends, each connection in a thread of its own.
+
+    With a context it is HTTPS.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     double = CollectorDouble(listener.getsockname()[1])
     threads: list[threading.Thread] = []
@@ -94,6 +98,12 @@ def collector_double() -> Iterator[CollectorDouble]:
                 connection, _ = listener.accept()
             except OSError:
                 return
+            if context is not None:
+                try:
+                    connection = context.wrap_socket(connection, server_side=True)
+                except OSError:  # Whoever came does not trust us.
+                    connection.close()
+                    continue
             threads.append(threading.Thread(target=_serve, args=(double, connection)))
             threads[-1].start()
 
