@@ -44,29 +44,32 @@ ScriptsOption = Annotated[
     Path | None,
     typer.Option("--scripts", metavar="DIR", help="Where the scripts of that host lie."),
 ]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Directory of all local state [.longshore]."),
+]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help="postgresql://... or sqlite:///PATH [longshore.db in the data directory].",
+    ),
+]
+BlobsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--blobs",
+        metavar="PLACE",
+        help="A directory or s3://bucket/prefix [blobs/ in the data directory].",
+    ),
+]
 
 
 def up(
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", metavar="DIR", help="Directory of all local state [.longshore]."),
-    ] = None,
-    database: Annotated[
-        str | None,
-        typer.Option(
-            "--database",
-            metavar="URL",
-            help="postgresql://... or sqlite:///PATH [longshore.db in the data directory].",
-        ),
-    ] = None,
-    blobs: Annotated[
-        str | None,
-        typer.Option(
-            "--blobs",
-            metavar="PLACE",
-            help="A directory or s3://bucket/prefix [blobs/ in the data directory].",
-        ),
-    ] = None,
+    data: DataOption = None,
+    database: DatabaseOption = None,
+    blobs: BlobsOption = None,
     host: Annotated[
         str | None, typer.Option("--host", help="Address to listen on [127.0.0.1].")
     ] = None,

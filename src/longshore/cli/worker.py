@@ -219,11 +219,9 @@ def worker(
     """Claim work of the given apps, buckets, services, workers and host and run it, until stopped.
 
     The API key comes from LONGSHORE_KEY, or from the data directory of a server on this machine.
-    Stop it with Ctrl-C or SIGTERM: it takes nothing new, lets running work end, and hands the
-    rest back to the server.
+    On Ctrl-C or SIGTERM it takes nothing new, lets running work end, and hands back the rest.
     """
     from longshore.sdk import find_connection
-    from longshore.workbooks import installed
     from longshore.worker.options import WorkerOptions, default_name, default_slots
     from longshore.worker.runtime import run
 
@@ -243,20 +241,38 @@ def worker(
         where=bucket_filter(sites, tags, events, parents),
         shell=shell,
         lives=lives,
-        tasks=tasks or (),
-        task_kinds=task_kinds or (),
-        task_configurations=task_configurations or (),
-        tasks_directory=None if tasks_directory is None else str(tasks_directory.absolute()),
-        keep_tasks=keep_tasks,
+        **_of_tasks(tasks, task_kinds, task_configurations, tasks_directory, keep=keep_tasks),
         host=host,
         scripts=None if scripts is None else str(scripts),
         pass_env=pass_env or (),
         # A worker of a host alone keeps no processes ready for anything.
-        workbooks=executor in (Executor.process, Executor.thread)
-        and bool(host is None or modules or buckets)
-        and installed(),
+        workbooks=bool(host is None or modules or buckets) and _computes_workbooks(executor),
     )
     raise typer.Exit(run(options))
+
+
+def _of_tasks(
+    tasks: list[str] | None,
+    kinds: list[str] | None,
+    configurations: list[str] | None,
+    directory: Path | None,
+    *,
+    keep: bool,
+) -> dict[str, Any]:
+    """Return what the worker's options say of tasks."""
+    return {
+        "tasks": tasks or (),
+        "task_kinds": kinds or (),
+        "task_configurations": configurations or (),
+        "tasks_directory": None if directory is None else str(directory.absolute()),
+        "keep_tasks": keep,
+    }
+
+
+def _computes_workbooks(executor: Executor) -> bool:
+    from longshore.workbooks import installed
+
+    return executor in (Executor.process, Executor.thread) and installed()
 
 
 def bucket_filter(
