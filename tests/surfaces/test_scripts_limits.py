@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from longshore.clock import ManualClock
 from longshore.storage import Database
 from tests.surfaces.runs_rig import Runs, runs_of
+from tests.surfaces.scripts_rig import scripts_of
 
 
 @pytest.fixture
@@ -193,3 +195,30 @@ async def test_steps_wait_for_flags_of_their_business_date(runs: Runs) -> None:
     assert await runs.states(run_id) == {"one": "waiting"}
     await runs.scripts.call("POST", "/flag", body={**body, "date": "2026-03-04"})
     assert await runs.states(run_id) == {"one": "ready"}
+
+
+async def test_a_server_gives_places_on_and_follows_lost_steps_by_itself(
+    database: Database, clock: ManualClock, tmp_path: Path
+) -> None:
+    async with scripts_of(database, tmp_path, clock, background=True) as scripts:
+        await scripts.serve("host1")
+        runs = Runs(scripts)
+        key = {"concurrency": [{"key": "only", "limit": 1}]}
+        first = runs.start(runs.define("a", {"one": key}))
+        second = runs.start(runs.define("b", {"two": {**key, "on_lost_worker": "fail"}}))
+        (held,) = await scripts.claim("host1")
+        assert await runs.states(second) == {"two": "waiting"}
+        await scripts.report("host1", held)
+        await _becomes(runs, second, {"two": "ready"})
+        assert len(await scripts.claim("host1")) == 1
+        clock.advance(3600)
+        await _becomes(runs, second, {"two": "failed"})
+        assert (await runs.run(first))["state"] == "finished"
+
+
+async def _becomes(runs: Runs, run_id: int, wanted: dict[str, str]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if await runs.states(run_id) == wanted:
+                return
+            await asyncio.sleep(0.05)

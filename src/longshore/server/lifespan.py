@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
 
@@ -186,7 +186,7 @@ class Passes:
             followed += await database.write(recording.follow)
         # Places under concurrency keys that have become free ring here, too.
         for run_id in await database.read(places.due):
-            await database.write(advancing.advance, run_id, actor="server")
+            await self._look_after(advancing.advance, run_id, actor="server")
         return followed > 0
 
     async def look_after_workflows(self) -> bool:
@@ -194,15 +194,25 @@ class Passes:
         database = self._context.database
         if not await database.lead("janitor"):
             return False
-        fired = await database.write(scheduling.fire)
-        for run_id in await database.read(recovering.due):
-            await database.write(recovering.look_after, run_id)
-        for organisation_id, event in await database.read(turns.pending_events):
-            await database.write(admission.admit, organisation_id, event, actor="server")
-        await database.write(codes.sweep)
-        if fired.runs or fired.missed:
+        more = False
+        if await database.read(recovering.schedules_due):
+            fired = await database.write(scheduling.fire)
             _log.info("schedules", started=len(fired.runs), missed=fired.missed)
-        return fired.more
+            more = fired.more
+        for run_id in await database.read(recovering.due):
+            await self._look_after(recovering.look_after, run_id)
+        for organisation_id, event in await database.read(turns.pending_events):
+            await self._look_after(admission.admit, organisation_id, event, actor="server")
+        return more
+
+    async def _look_after(self, service: Callable[..., None], *given: Any, **more: Any) -> None:
+        """Do one thing for one run; one that cannot be helped must not keep the others from it."""
+        try:
+            await self._context.database.write(service, *given, **more)
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001 - what fails now may succeed later; it is logged
+            _log.exception("a run could not be looked after", run=given[-1])
 
     async def retain(self) -> bool:
         """Forget what is past its retention; return whether there may be more."""
@@ -211,6 +221,7 @@ class Passes:
             return False
         counts = dict(await database.write(janitor.retain))
         counts["answers"] = await database.write(answers.expire)
+        counts["codes"] = await database.write(codes.sweep)
         for name, surface_pass in PASSES.items():
             for what, count in (await database.write(surface_pass)).items():
                 counts[f"{name}.{what}"] = count

@@ -17,11 +17,12 @@ from longshore.engine.choosing import constant
 from longshore.engine.states import State
 from longshore.engine.tables import is_final
 from longshore.engine.tables import works as works_table
+from longshore.storage import now_us
 from longshore.surfaces.scripts import advancing, holds, hosts, places, recording, workflows
 from longshore.surfaces.scripts import board as boards
 from longshore.surfaces.scripts.board import Board, RunStep
 from longshore.surfaces.scripts.hosts import Host
-from longshore.surfaces.scripts.tables import scripts_runs, scripts_steps
+from longshore.surfaces.scripts.tables import scripts_runs, scripts_schedules, scripts_steps
 
 LOOKED_AT: Final = 200
 """Runs that one look takes; what is left waits for the next."""
@@ -32,6 +33,12 @@ def due(connection: Connection) -> list[int]:
     """Return runs that a look may help, in a read transaction, so that idle looks write nothing."""
     found = [*_unheard(connection), *_of_lost_hosts(connection), *places.due(connection)]
     return list(dict.fromkeys(found))[:LOOKED_AT]
+
+
+def schedules_due(connection: Connection) -> bool:
+    """Whether an instant of a schedule is due, in a read transaction."""
+    query = select(scripts_schedules.c.id).where(scripts_schedules.c.next_us <= now_us(connection))
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def look_after(connection: Connection, run_id: int) -> None:
