@@ -99,9 +99,7 @@ def _make_triggers() -> None:
         sa.Column("stop_on_error", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("organisation_id", "folded", name="pk_scripts_event_names"),
     )
-    op.create_index(
-        "ix_scripts_event_names_workflow_id", "scripts_event_names", ["workflow_id"], unique=False
-    )
+    op.create_index("ix_scripts_event_names_workflow_id", "scripts_event_names", ["workflow_id"])
     op.create_table(
         "scripts_schedules",
         sa.Column("id", sa.Text(), nullable=False),
@@ -115,7 +113,7 @@ def _make_triggers() -> None:
             "workflow_id", "trigger", name="uq_scripts_schedules_workflow_id_trigger"
         ),
     )
-    op.create_index("ix_scripts_schedules_next_us", "scripts_schedules", ["next_us"], unique=False)
+    op.create_index("ix_scripts_schedules_next_us", "scripts_schedules", ["next_us"])
     op.create_table(
         "scripts_firings",
         sa.Column("schedule_id", sa.Text(), nullable=False),
@@ -133,7 +131,6 @@ def _make_triggers() -> None:
         "ix_scripts_firings_workflow_id",
         "scripts_firings",
         ["workflow_id", "instant_us"],
-        unique=False,
     )
     op.create_table(
         "scripts_followers",
@@ -145,9 +142,7 @@ def _make_triggers() -> None:
             "organisation_id", "followed", "workflow_id", name="pk_scripts_followers"
         ),
     )
-    op.create_index(
-        "ix_scripts_followers_workflow_id", "scripts_followers", ["workflow_id"], unique=False
-    )
+    op.create_index("ix_scripts_followers_workflow_id", "scripts_followers", ["workflow_id"])
     op.create_table(
         "scripts_flag_triggers",
         sa.Column("workflow_id", sa.Text(), nullable=False),
@@ -160,7 +155,6 @@ def _make_triggers() -> None:
         "ix_scripts_flag_triggers_organisation_id",
         "scripts_flag_triggers",
         ["organisation_id"],
-        unique=False,
     )
     op.create_table(
         "scripts_flag_starts",
@@ -226,7 +220,6 @@ def _make_hosts() -> None:
         "ix_scripts_durations_workflow_id",
         "scripts_durations",
         ["workflow_id", "step", "weekday", "id"],
-        unique=False,
     )
 
 
@@ -262,7 +255,6 @@ def _make_runs() -> None:
         "ix_scripts_events_organisation_id",
         "scripts_events",
         ["organisation_id", "id"],
-        unique=False,
     )
     op.create_table(
         "scripts_runs",
@@ -306,7 +298,6 @@ def _make_runs() -> None:
         "ix_scripts_runs_event",
         "scripts_runs",
         ["organisation_id", "event_folded", "state", "id"],
-        unique=False,
         sqlite_where=sa.text("event_folded IS NOT NULL"),
         postgresql_where=sa.text("event_folded IS NOT NULL"),
     )
@@ -314,16 +305,11 @@ def _make_runs() -> None:
         "ix_scripts_runs_open",
         "scripts_runs",
         ["state", "id"],
-        unique=False,
         sqlite_where=sa.text("finished_us IS NULL"),
         postgresql_where=sa.text("finished_us IS NULL"),
     )
-    op.create_index(
-        "ix_scripts_runs_organisation_id", "scripts_runs", ["organisation_id", "id"], unique=False
-    )
-    op.create_index(
-        "ix_scripts_runs_workflow_id", "scripts_runs", ["workflow_id", "id"], unique=False
-    )
+    op.create_index("ix_scripts_runs_organisation_id", "scripts_runs", ["organisation_id", "id"])
+    op.create_index("ix_scripts_runs_workflow_id", "scripts_runs", ["workflow_id", "id"])
     op.create_table(
         "scripts_inputs",
         sa.Column("run_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -369,12 +355,11 @@ def _make_steps() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_scripts_steps"),
         sa.UniqueConstraint("run_id", "folded", name="uq_scripts_steps_run_id_folded"),
     )
-    op.create_index("ix_scripts_steps_work_id", "scripts_steps", ["work_id"], unique=False)
+    op.create_index("ix_scripts_steps_work_id", "scripts_steps", ["work_id"])
     op.create_index(
         "ix_scripts_steps_active",
         "scripts_steps",
         ["id"],
-        unique=False,
         sqlite_where=sa.text("state = 'active'"),
         postgresql_where=sa.text("state = 'active'"),
     )
@@ -387,10 +372,8 @@ def _make_steps() -> None:
         sa.Column("attempts_before", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("work_id", name="pk_scripts_step_works"),
     )
-    op.create_index("ix_scripts_step_works_run_id", "scripts_step_works", ["run_id"], unique=False)
-    op.create_index(
-        "ix_scripts_step_works_step_id", "scripts_step_works", ["step_id"], unique=False
-    )
+    op.create_index("ix_scripts_step_works_run_id", "scripts_step_works", ["run_id"])
+    op.create_index("ix_scripts_step_works_step_id", "scripts_step_works", ["step_id"])
     op.create_table(
         "scripts_attempts",
         sa.Column("work_id", sa.Text(), nullable=False),
@@ -404,7 +387,7 @@ def _make_steps() -> None:
         sa.Column("ended_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("work_id", "attempt", name="pk_scripts_attempts"),
     )
-    op.create_index("ix_scripts_attempts_step_id", "scripts_attempts", ["step_id"], unique=False)
+    op.create_index("ix_scripts_attempts_step_id", "scripts_attempts", ["step_id"])
 
 
 def _make_waits() -> None:
@@ -416,12 +399,8 @@ def _make_waits() -> None:
         sa.Column("run_id", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("organisation_id", "key", "step_id", name="pk_scripts_key_holders"),
     )
-    op.create_index(
-        "ix_scripts_key_holders_run_id", "scripts_key_holders", ["run_id"], unique=False
-    )
-    op.create_index(
-        "ix_scripts_key_holders_step_id", "scripts_key_holders", ["step_id"], unique=False
-    )
+    op.create_index("ix_scripts_key_holders_run_id", "scripts_key_holders", ["run_id"])
+    op.create_index("ix_scripts_key_holders_step_id", "scripts_key_holders", ["step_id"])
     op.create_table(
         "scripts_waits",
         sa.Column("organisation_id", sa.Text(), nullable=False),
@@ -446,7 +425,7 @@ def _make_waits() -> None:
             name="pk_scripts_waits",
         ),
     )
-    op.create_index("ix_scripts_waits_run_id", "scripts_waits", ["run_id"], unique=False)
+    op.create_index("ix_scripts_waits_run_id", "scripts_waits", ["run_id"])
 
 
 def _make_payloads() -> None:
@@ -460,8 +439,8 @@ def _make_payloads() -> None:
         sa.Column("stored_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("work_id", "attempt", name="pk_scripts_payloads"),
     )
-    op.create_index("ix_scripts_payloads_run_id", "scripts_payloads", ["run_id"], unique=False)
-    op.create_index("ix_scripts_payloads_step_id", "scripts_payloads", ["step_id"], unique=False)
+    op.create_index("ix_scripts_payloads_run_id", "scripts_payloads", ["run_id"])
+    op.create_index("ix_scripts_payloads_step_id", "scripts_payloads", ["step_id"])
     op.create_table(
         "scripts_payload_values",
         sa.Column("work_id", sa.Text(), nullable=False),
@@ -474,14 +453,11 @@ def _make_payloads() -> None:
             "work_id", "attempt", "path", "value", name="pk_scripts_payload_values"
         ),
     )
-    op.create_index(
-        "ix_scripts_payload_values_run_id", "scripts_payload_values", ["run_id"], unique=False
-    )
+    op.create_index("ix_scripts_payload_values_run_id", "scripts_payload_values", ["run_id"])
     op.create_index(
         "ix_scripts_payload_values_value",
         "scripts_payload_values",
         ["organisation_id", "path", "value", "run_id"],
-        unique=False,
     )
     op.create_table(
         "scripts_codes",
@@ -494,8 +470,8 @@ def _make_payloads() -> None:
         sa.Column("used_us", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("digest", name="pk_scripts_codes"),
     )
-    op.create_index("ix_scripts_codes_expires_us", "scripts_codes", ["expires_us"], unique=False)
-    op.create_index("ix_scripts_codes_work_id", "scripts_codes", ["work_id"], unique=False)
+    op.create_index("ix_scripts_codes_expires_us", "scripts_codes", ["expires_us"])
+    op.create_index("ix_scripts_codes_work_id", "scripts_codes", ["work_id"])
     op.create_table(
         "scripts_guards",
         sa.Column("organisation_id", sa.Text(), nullable=False),
@@ -508,4 +484,4 @@ def _make_payloads() -> None:
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("organisation_id", "workflow_id", "key", name="pk_scripts_guards"),
     )
-    op.create_index("ix_scripts_guards_work_id", "scripts_guards", ["work_id"], unique=False)
+    op.create_index("ix_scripts_guards_work_id", "scripts_guards", ["work_id"])
