@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, update
 
 from longshore.clock import SECOND_US, ManualClock, iso
-from longshore.engine import janitor
 from longshore.storage import Database
-from longshore.surfaces.scripts import durations, simulations
-from longshore.surfaces.scripts.definition.model import Step
+from longshore.surfaces.scripts import simulations
 from longshore.surfaces.scripts.planning.simulating import simulate
-from longshore.surfaces.scripts.tables import scripts_durations, scripts_runs
+from longshore.surfaces.scripts.tables import scripts_runs
+from tests.surfaces.planning_rig import by_name, forecast, remember, simulated, throttle
 from tests.surfaces.runs_rig import Runs
 from tests.surfaces.scripts_rig import Held, scripts_of
 from tests.unit.serving import bearer
 
-WEDNESDAY = 2
 SLOTS = 2
 FLOW: dict[str, dict[str, Any]] = {
     "extract": {"expected_s": 30.0},
@@ -38,136 +34,6 @@ async def runs(database: Database, clock: ManualClock, tmp_path: Path) -> AsyncI
     async with scripts_of(database, tmp_path, clock) as scripts:
         await scripts.serve("host1", "host2")
         yield Runs(scripts)
-
-
-def remember(runs: Runs, workflow_id: str, step: str, *seconds: float, weekday: int = 2) -> None:
-    """Store how long a step took before, the oldest first."""
-    for each in seconds:
-        runs.scripts.database.write_blocking(
-            durations.record,
-            runs.scripts.served.organisation.id,
-            workflow_id,
-            step,
-            duration_us=round(each * SECOND_US),
-            weekday=weekday,
-        )
-
-
-async def expected(runs: Runs, workflow_id: str, weekday: int = WEDNESDAY) -> durations.Forecast:
-    found = await runs.scripts.database.read(
-        durations.forecasts, workflow_id, {"Load": Step(host="host1")}, weekday=weekday
-    )
-    return found["Load"]
-
-
-async def samples(runs: Runs, workflow_id: str, weekday: int = WEDNESDAY) -> tuple[float, ...]:
-    found = await runs.scripts.database.read(durations.samples, workflow_id, weekday=weekday)
-    return found["load"]
-
-
-async def simulated(runs: Runs, name: str = "nightly", **body: Any) -> dict[str, Any]:
-    told: dict[str, Any] = await runs.scripts.call("POST", f"/workflows/{name}/simulate", body=body)
-    return told
-
-
-async def forecast(runs: Runs, run_id: int) -> dict[str, Any]:
-    told: dict[str, Any] = await runs.scripts.call("GET", f"/runs/{run_id}/forecast")
-    return told
-
-
-def by_name(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {step["name"]: step for step in told["steps"]}
-
-
-async def test_a_step_is_expected_to_take_the_median_of_its_last_successes(runs: Runs) -> None:
-    workflow = runs.define("nightly", {"Load": {}})
-    assert (await expected(runs, workflow)).seconds == 60.0
-    assert (await expected(runs, workflow)).no_history
-    remember(runs, workflow, "LOAD", *[1_000.0] * 5, *[10.0] * 9, 12.0, *[14.0] * 10, weekday=4)
-    found = await expected(runs, workflow)
-    assert (found.seconds, found.basis, found.no_history) == (13.0, "history", False)
-    assert await samples(runs, workflow) == (*[14.0] * 10, 12.0, *[10.0] * 9)
-
-
-async def test_four_successes_of_a_weekday_count_alone_and_no_more_than_twenty_are_kept(
-    runs: Runs,
-) -> None:
-    workflow = runs.define("nightly", {"Load": {}})
-    remember(runs, workflow, "load", *[300.0] * 3)
-    remember(runs, workflow, "load", *[10.0] * 25, weekday=0)
-    assert (await expected(runs, workflow)).seconds == 10.0
-    remember(runs, workflow, "load", 320.0)
-    found = await expected(runs, workflow)
-    assert (found.seconds, found.basis) == (300.0, "weekday")
-    assert await samples(runs, workflow) == (320.0, 300.0, 300.0, 300.0)
-    remember(runs, workflow, "load", *[50.0] * 9, weekday=0)
-    assert await samples(runs, workflow, weekday=0) == (*[50.0] * 9, *[10.0] * 11)
-    kept = await runs.scripts.database.read(rows_kept, workflow)
-    assert kept == 20 + 4
-
-
-def rows_kept(connection: Connection, workflow_id: str) -> int:
-    table = scripts_durations
-    query = select(func.count()).where(table.c.workflow_id == workflow_id)
-    return int(connection.execute(query).scalar_one())
-
-
-async def test_reports_at_the_same_time_all_count_and_leave_no_more_than_twenty(
-    runs: Runs,
-) -> None:
-    workflow = runs.define("nightly", {"Load": {}})
-    remember(runs, workflow, "load", *[10.0] * 20)
-    await asyncio.gather(
-        *(asyncio.to_thread(remember, runs, workflow, "load", 30.0) for _ in range(12))
-    )
-    assert (await samples(runs, workflow)).count(30.0) == 12
-    remember(runs, workflow, "load", 30.0)
-    assert (await expected(runs, workflow)).seconds == 30.0
-    assert await runs.scripts.database.read(rows_kept, workflow) == 20
-
-
-async def test_a_forecast_is_read_fast_from_a_long_history_of_many_steps(runs: Runs) -> None:
-    """It is asked for in the transaction that ends each step of a night."""
-    rows = [
-        {
-            "organisation_id": runs.scripts.served.organisation.id,
-            "workflow_id": "wf_long",
-            "step": f"s{number % 300}",
-            "duration_us": number,
-            "weekday": number // 300 % 7,
-            "median_us": number,
-            "weekday_median_us": 2 * number,
-            "at_us": 0,
-        }
-        for number in range(300 * 140)
-    ]
-    await runs.scripts.database.write(
-        lambda connection: connection.execute(insert(scripts_durations), rows).close()
-    )
-    taken_s: list[float] = []
-    found: dict[str, durations.Forecast] = {}
-    for _ in range(3):
-        began = time.perf_counter()
-        found = await runs.scripts.database.read(durations.remembered, "wf_long", weekday=6)
-        taken_s.append(time.perf_counter() - began)
-    assert len(found) == 300
-    assert found["s7"] == durations.Forecast(2 * (139 * 300 + 7) / SECOND_US, "weekday")
-    assert min(taken_s) < 0.1
-
-
-async def test_only_attempts_that_succeed_are_remembered(runs: Runs, clock: ManualClock) -> None:
-    workflow = runs.define("nightly", {"Load": {"retries": {"attempts": 1, "delay_s": 0}}})
-    runs.start(workflow)
-    (held,) = await runs.scripts.claim("host1")
-    clock.advance(500)
-    assert await runs.scripts.report("host1", held, outcome="failure", exit_code=1) == []
-    assert (await expected(runs, workflow)).no_history
-    await runs.scripts.database.write(janitor.tidy)
-    (held,) = await runs.scripts.claim("host1")
-    clock.advance(42)
-    assert await runs.scripts.report("host1", held) == []
-    assert await samples(runs, workflow) == (42.0,)
-    assert (await expected(runs, workflow)).seconds == 42.0
 
 
 async def test_a_run_is_forecast_step_by_step_with_its_critical_path(
@@ -260,13 +126,6 @@ async def test_what_other_runs_do_on_the_hosts_makes_a_run_later(
     assert (await forecast(runs, second))["remaining_s"] == 170.0
 
 
-async def throttle(runs: Runs, host: str, slots: int) -> None:
-    told = await runs.scripts.client.post(
-        f"/coreauto/v1/hosts/{host}/throttle", json={"throttle": slots}
-    )
-    assert told.status_code == 200, told.text
-
-
 async def test_a_workflow_is_simulated_for_each_throttle(runs: Runs) -> None:
     runs.define("nightly", {name: {**step, "host": "host1"} for name, step in FLOW.items()})
     told = await simulated(runs, throttles=[1, 2, 3])
@@ -292,6 +151,45 @@ async def test_matrices_areas_and_definition_statuses_are_simulated_as_they_run(
     assert told["trials"][0]["makespan_s"] == 25.0
     assert told["stuck"] == ["slow"]
     assert (await simulated(runs, throttles=[2]))["trials"][0]["makespan_s"] == 500.0
+
+
+async def test_a_matrix_whose_values_are_not_there_yet_is_as_large_as_the_last_one(
+    runs: Runs,
+) -> None:
+    flow = {
+        "find": {"expected_s": 10.0},
+        "read": {
+            "expected_s": 30.0,
+            "depends_on": ["find"],
+            "matrix": {"file": "${steps.find.payload.files}"},
+        },
+        "sum": {"expected_s": 5.0, "depends_on": ["read"]},
+    }
+    workflow = runs.define("nightly", flow)
+    await throttle(runs, "host1", 2)
+    first = runs.start(workflow)
+    assert (await forecast(runs, first))["remaining_s"] == 45.0  # nobody knows: one is taken
+    (find,) = await runs.scripts.claim("host1")
+    await runs.scripts.call(
+        "POST",
+        "/rtstep/payload",
+        body={"actionId": str(first), "stepname": "find", "payload": {"files": ["a", "b", "c"]}},
+        headers=await runs.scripts.token(find),
+    )
+    await runs.scripts.report("host1", find)
+    told = await forecast(runs, first)
+    assert told["remaining_s"] == 65.0  # two of three at once
+    assert [name for name in by_name(told) if name.startswith("read[")] == [
+        "read[a]", "read[b]", "read[c]",
+    ]  # fmt: skip
+    for count in (2, 1, 1):
+        for held in await runs.scripts.claim("host1", limit=count):
+            await runs.scripts.report("host1", held)
+    assert (await runs.run(first))["state"] == "finished"
+    assert (await simulated(runs, throttles=[1]))["steps"] == 1 + 3 + 1 + 1
+    second = runs.start(workflow)
+    virtual = await runs.scripts.call("POST", f"/runs/{second}/simulate", body={"throttles": [9]})
+    assert (virtual["steps"], virtual["run_id"]) == (6, second)
 
 
 async def test_what_cannot_be_simulated_is_refused_in_words(runs: Runs) -> None:

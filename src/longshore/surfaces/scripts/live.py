@@ -165,7 +165,9 @@ class _Reader:
             self._waiting(f"{name}[#{number}]", row)
             for number in range(self.fans.get(row.definition, 1))
         ]
-        return [*virtual, _nothing(name, "waiting", tuple(each.name for each in virtual))]
+        definition = self.seen.workflow.steps[row.definition]
+        before = tuple(each.name for each in virtual) or tuple(map(fold, definition.depends_on))
+        return [*virtual, _nothing(name, "waiting", before, blocked=self._blocked(row))]
 
     def _step(self, name: str, row: RunStep) -> LiveStep:
         if row.settled or self.seen.run.state in OVER:
