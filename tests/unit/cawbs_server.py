@@ -123,11 +123,17 @@ def collector_double(context: ssl.SSLContext | None = None) -> Iterator[Collecto
 def _serve(double: CollectorDouble, connection: socket.socket) -> None:
     with connection, connection.makefile("rb") as stream, suppress(OSError):
         connection.settimeout(10)
-        method, path, _ = stream.readline().decode("latin-1").split(" ")
+        first = stream.readline()
+        if not first.endswith(b"\n"):
+            return  # The script has ended, and its session was just being opened.
+        method, path, _ = first.decode("latin-1").split(" ")
         headers = {}
         while line := stream.readline().decode("utf-8").strip():
             name, _, text = line.partition(": ")
             headers[name] = text
-        body = stream.read(int(headers.get("Content-Length", 0)))
+        size_bytes = int(headers.get("Content-Length", 0))
+        body = stream.read(size_bytes)
+        if len(body) < size_bytes:
+            return
         answered = double.answer(Asked(method, path, headers, json.loads(body) if body else None))
         connection.sendall(answered)
