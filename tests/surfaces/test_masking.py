@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -12,16 +13,18 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, update
 
 from longshore.access import masking
+from longshore.access.keystore_tables import keystore_entries, keystore_versions
 from longshore.clock import ManualClock
-from longshore.errors import ConfigurationError
+from longshore.errors import Unavailable
 from longshore.server import logging as server_logging
-from longshore.storage import Database, metadata
+from longshore.storage import Database, metadata, open_database
+from tests.storage.waiting import until
 from tests.surfaces.buckets_rig import Buckets, buckets_of
 from tests.surfaces.runs_rig import Runs, runs_of
-from tests.unit.serving import bearer
+from tests.unit.serving import bearer, make_context
 
 CANARY = 'can4ry "q&a" ☃/x+y'
 LINES = "first-line-of-it\nsecond-line-of-it\nthird-line-of-it"
@@ -227,11 +230,16 @@ async def test_without_the_master_key_nothing_is_written_down(runs: Runs, tmp_pa
     [held] = await runs.scripts.claim("host1")
     (tmp_path / "secret.key").rename(tmp_path / "elsewhere")
     organisation_id = runs.scripts.served.organisation.id
-    with pytest.raises(ConfigurationError, match="put the file back"):
+    with pytest.raises(Unavailable, match="put the file back"):
         runs.scripts.database.read_blocking(masking.of, organisation_id)
     line = {"work_id": held.work_id, "attempt": 1, "at_us": 1, "stream": "stdout", "text": CANARY}
     body = {"worker_id": runs.scripts.workers["host1"][0], "lines": [line]}
-    await runs.scripts.call("POST", "/longshore/v1/worker/logs", body=body, expect=500)
+    await runs.scripts.call("POST", "/longshore/v1/worker/logs", body=body, expect=503)
+    report = await runs.scripts.client.post(
+        "/longshore/v1/worker/report", json={"worker_id": body["worker_id"], "reports": []}
+    )
+    assert report.status_code == 503
+    assert int(report.headers["retry-after"]) > 0
     assert CANARY not in everything(runs.scripts.database)
     (tmp_path / "elsewhere").rename(tmp_path / "secret.key")
     await runs.scripts.call("POST", "/longshore/v1/worker/logs", body=body)
@@ -255,3 +263,43 @@ async def test_results_that_a_program_sends_for_a_bucket_are_masked(
     seen = await buckets.see(held["id"])
     assert seen["results"]["said"]["raw"] == "***db_password***"
     assert traces_in(everything(buckets.database)) == []
+
+
+async def test_a_damaged_value_keeps_nothing_else_from_being_masked(runs: Runs) -> None:
+    await set_secrets(runs)
+
+    database, organisation_id = runs.scripts.database, runs.scripts.served.organisation.id
+    damaged = (
+        select(keystore_versions)
+        .join(keystore_entries, keystore_entries.c.id == keystore_versions.c.entry_id)
+        .where(keystore_entries.c.name == "tls_key")
+    )
+    rows = database.read_blocking(lambda connection: connection.execute(damaged).all())
+    database.write_blocking(
+        lambda connection: connection.execute(
+            update(keystore_versions)
+            .where(keystore_versions.c.entry_id == rows[0].entry_id)
+            .values(sealed=bytes(rows[0].sealed) + b"x")
+        )
+    )
+    masker = database.read_blocking(masking.of, organisation_id)
+    assert masker.text(f"{CANARY} {LINES}") == f"***db_password*** {LINES}"
+
+
+async def test_another_server_hears_of_a_new_value(
+    runs: Runs, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    if database.dialect == "sqlite":
+        pytest.skip("a file has one server")
+    second = open_database(database_url, migrate=False)
+    context = make_context(second, tmp_path)
+    organisation_id = runs.scripts.served.organisation.id
+    try:
+        assert not second.read_blocking(masking.of, organisation_id)
+        await set_secrets(runs)
+        await asyncio.to_thread(until, lambda: masking.known(second, organisation_id) is None)
+        masker = second.read_blocking(masking.of, organisation_id)
+        assert masker.text(CANARY) == "***db_password***"
+    finally:
+        context.close()
+        second.close()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import logging
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,11 +21,12 @@ from typing import Any, Final
 from urllib.parse import quote, quote_plus
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from longshore import limits
 from longshore.access import keystore_sealing as sealing
 from longshore.access.keystore_tables import keystore_entries
+from longshore.errors import ConfigurationError, CorruptData, Unavailable
 from longshore.storage import Database, after_commit, notify
 from longshore.storage.database import database_of
 
@@ -42,6 +44,7 @@ _CUT: Final = "…"
 """What a worker puts where it cut a text off."""
 _UNSAFE: Final = re.compile(r"[^0-9A-Za-z_./-]")
 _ESCAPED: Final = re.compile(r"%[0-9A-F]{2}")
+_log = logging.getLogger(__name__)
 
 
 class Masker:
@@ -190,8 +193,8 @@ def of(connection: Connection, organisation_id: str) -> Masker:
     """Return the masker of an organisation.
 
     Raises:
-        ConfigurationError: it has secrets and the master key cannot be had. Nothing is to be
-            written down then, since nobody can tell what is in it.
+        Unavailable: it has secrets and the master key cannot be had. Nothing is to be written down
+            then, since nobody can tell what is in it; whoever reports keeps it and tries again.
     """
     cache = _CACHES.get(database_of(connection))
     if cache is None:
@@ -225,9 +228,27 @@ def scrubbed(text: str) -> str:
 def _load(connection: Connection, organisation_id: str) -> Masker:
     rows = connection.execute(
         sealing.values_query().where(keystore_entries.c.organisation_id == organisation_id)
-    )
-    values = [(row.name, value) for row, value in sealing.opened(connection, rows)]
-    return Masker(values) if values else NOTHING
+    ).all()
+    if not rows:
+        return NOTHING
+    try:
+        opener = sealing.opener_of(connection)
+        return Masker(_values(opener, rows))
+    except ConfigurationError as error:
+        raise Unavailable(
+            "What is stored must have no secrets in it, and they cannot be looked for: "
+            f"{error.message}",
+            details={"retry_after_s": 5},
+        ) from error
+
+
+def _values(opener: sealing.Opener, rows: Iterable[Row[Any]]) -> Iterator[tuple[str, str]]:
+    for row in rows:
+        try:
+            yield row.name, opener.open(row)
+        except CorruptData:
+            # Nobody can read it either, so that it must not keep everything else from being stored.
+            _log.warning("a damaged secret is not masked: %s, version %d", row.name, row.version)
 
 
 def _forms(value: str) -> set[str]:

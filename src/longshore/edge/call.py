@@ -118,7 +118,7 @@ class Call:
         """Return what takes the secrets of the caller's organisation out of what is stored.
 
         Raises:
-            ConfigurationError: see `longshore.access.masking.of`.
+            Unavailable: see `longshore.access.masking.of`.
         """
         database, organisation_id = self.context.database, self.principal.organisation_id
         known = masking.known(database, organisation_id)
