@@ -35,6 +35,10 @@ READING_POSTS = frozenset(
         "/results/view",
         "/results/view/count",
         "/{tenant}/api/v3/GetEngineDetailByVersionId/versionid/{version_id}",
+        "/coreauto/v1/workflows/validate",
+        "/coreauto/v1/workflows/{name}/diff",
+        "/coreauto/v1/workflows/{name}/simulate",
+        "/coreauto/v1/runs/{run_id}/simulate",
     }
 )
 """What only reads: a query does not fit an address, or the published protocol has it so."""
@@ -113,15 +117,14 @@ SCRIPTS_KINDS = {
     "actionid": "script_run",
     "run_id": "script_run",
     "stepname": "step",
-    "step": "step",
+    "area": "area",
     "name": "workflow",
-    "host": "host",
     "names": "entry",
     "path": "payload_path",
     "value": "payload_value",
 }
 """What parameters name in paths of scripts; `name` is told by what is before it."""
-SCRIPTS_NAMES = {"hosts/{name}": "host", "keystore/{name}": "entry"}
+SCRIPTS_NAMES = {"hosts/{name}": "host", "entries/{name}": "entry", "steps/{name}": "step"}
 SCRIPTS = ("/coreauto/v1/", "/longshore/v1/scripts/", "/longshore/v1/keystore")
 CORPUS = "/api/v1/"
 CORPUS_NATIVE = "/longshore/v1/corpus/"

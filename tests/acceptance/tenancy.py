@@ -22,6 +22,7 @@ from tests.acceptance.conftest import Harbour
 from tests.acceptance.harness import Server
 from tests.acceptance.tenancy_corpus import Corpora, fill_corpora, look_at_corpora
 from tests.acceptance.tenancy_records import Records, fill_records, look_at_records
+from tests.acceptance.tenancy_scripts import Scripts, fill_scripts, look_at_scripts
 
 OWNERS = "local"
 STRANGERS = "other"
@@ -30,7 +31,7 @@ CANARY = f"canary-{secrets.token_hex(8)}"
 APP = f"App {CANARY}"
 BUCKET = CANARY
 STORED = CANARY.encode() * 10
-SETTINGS = {"LONGSHORE_LEASE_S": "3600"}
+SETTINGS = {"LONGSHORE_LEASE_S": "3600", "LONGSHORE_ACCESS_CODE_S": "3600"}
 """A long lease, so that nothing moves by itself while the stranger tries."""
 FRESH_S = 600.0
 """So long a world can be copied: addresses and pipelines that nobody uses end after their time."""
@@ -50,6 +51,7 @@ class World:
     bucket_held: dict[str, Any]
     records: Records
     corpora: Corpora
+    scripts: Scripts
     seen: dict[str, Any] = field(default_factory=dict)
 
     def look(self) -> dict[str, Any]:
@@ -81,6 +83,7 @@ class World:
             if queue["surface"] != "system"
         ]
         found |= look_at_records(self.owner, self.records, self.ids)
+        found |= look_at_scripts(self.owner, self.ids)
         return found | self._look_at_buckets() | look_at_corpora(self.owner, self.ids)
 
     def _look_at_buckets(self) -> dict[str, Any]:
@@ -148,9 +151,11 @@ def _moved(world: World, harbour: Harbour, server: Server) -> World:
             books=world.records.books.at(server),
         ),
         corpora=replace(world.corpora, holder=world.corpora.holder.at(server)),
+        scripts=replace(world.scripts, holder=world.scripts.holder.at(server)),
     )
     harbour.clients += [made.owner, made.stranger, made.holder]
     harbour.clients += [made.records.holder, made.records.books, made.corpora.holder]
+    harbour.clients.append(made.scripts.holder)
     made.seen = made.look()
     return made
 
@@ -173,9 +178,18 @@ def _build(harbour: Harbour) -> World:
     owner.job_done(ids["job"])
     bucket_held = _fill_buckets(harbour, server, owner, ids)
     records = fill_records(harbour, server, owner, ids, CANARY)
-    corpora = fill_corpora(harbour, server, owner, ids, CANARY)
     return World(
-        server, owner, stranger, holder, held, ids, open_run, bucket_held, records, corpora
+        server,
+        owner,
+        stranger,
+        holder,
+        held,
+        ids,
+        open_run,
+        bucket_held,
+        records,
+        corpora=fill_corpora(harbour, server, owner, ids, CANARY),
+        scripts=fill_scripts(harbour, server, owner, ids, CANARY),
     )
 
 
