@@ -78,9 +78,14 @@ async def test_a_step_is_tried_again_with_growing_pauses_until_its_retries_are_u
 ) -> None:
     retries = {"attempts": 2, "delay_s": 10, "factor": 3, "delay_max_s": 20}
     run_id = runs.start(runs.define("retry", {"flaky": {"retries": retries}}))
+    error = "it did not work"
     for attempt, pause_s in ((1, 10), (2, 20)):
-        (held,) = await runs.work("flaky", outcome="failure", exit_code=1)
+        (held,) = await runs.scripts.claim("host1")
         assert held.payload.attempt == attempt
+        await runs.scripts.report("host1", held, outcome="failure", exit_code=1, error=error)
+        await runs.look()
+        told = await runs.scripts.call("GET", f"/runs/{run_id}/steps/flaky/why")
+        assert f"attempt {attempt} failed: {error}; the next attempt is due at" in told["text"]
         assert await runs.states(run_id) == {"flaky": "ready"}
         runs.tidy(pause_s - 1)
         assert await runs.scripts.claim("host1") == []

@@ -127,7 +127,7 @@ def _of_step(connection: Connection, call: Call, why: insights.Why) -> insights.
     told = explaining.work(connection, call.principal.organisation_id, why.work_id)
     if told is None:
         return why
-    return replace(why, text=f"{why.text}\n{told['text']}", facts={**why.facts, **told["facts"]})
+    return replace(why, text=told["text"], facts={**why.facts, **told["facts"]})
 
 
 def _with_names(connection: Connection, call: Call, why: insights.Why) -> insights.Why:

@@ -62,7 +62,8 @@ def work(connection: Connection, organisation_id: str, work_id: str) -> dict[str
         return None
     told = step(connection, organisation_id, row.run_id, row.name)
     if row.work_id != work_id:
-        told["text"] = f"an earlier work of step {row.name}, which is now {told['text']}"
+        earlier = insights.why(connection, work_id).text
+        told["text"] = f"{earlier}\nAn earlier work of a step that has another now: {told['text']}"
     return told
 
 
@@ -90,7 +91,7 @@ def _step(connection: Connection, seen: Seen, found: RunStep) -> dict[str, Any]:
 def _text(connection: Connection, seen: Seen, found: RunStep) -> str:
     status, why = seen.status(found), viewing.why_step(seen, found)
     text = f"{status}: {why}"
-    if status == "ready" and found.work_id in seen.works and found.work_id is not None:
+    if status in ("ready", "running") and found.work_id in seen.works and found.work_id is not None:
         # What the engine says begins with its own word for the state.
         text += f"; {insights.why(connection, found.work_id).text.partition(': ')[2]}"
     return text

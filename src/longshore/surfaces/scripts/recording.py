@@ -123,10 +123,14 @@ def _over(connection: Connection, ended: Sequence[_Ended]) -> None:
             continue
         for each in some:
             step = _step_of(board, each.work_id)
-            if step is not None:
-                _settle(board, step, found.get(each.work_id), each.error)
-                if (each.work_id, each.attempt) in fresh:
-                    _remember(board, step, each, found[each.work_id])
+            work = found.get(each.work_id)
+            known = (each.work_id, each.attempt) not in fresh
+            # What a report has said already is told again by a notice, which knows less of it.
+            if step is None or (known and work is not None and not work.final):
+                continue
+            _settle(board, step, work, each.error)
+            if not known:
+                _remember(board, step, each, found[each.work_id])
         advancing.advance_all(board)
 
 
