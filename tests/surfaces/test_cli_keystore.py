@@ -132,6 +132,7 @@ def test_what_cannot_be_a_secret_is_told_in_one_line(longshore: Command, tmp_pat
     for arguments, stdin in (
         (("set", "a"), ""),
         (("set", "../a"), "x"),
+        (("set", "services/ocr"), "x"),
         (("rm", "none"), ""),
         (("show", "none"), ""),
         (("history", "none"), ""),
@@ -159,13 +160,13 @@ def test_a_value_is_no_argument(longshore: Command) -> None:
 
 async def test_the_async_client_has_it_too(served: Served) -> None:
     async with AsyncClient(served.url, served.first.token) as client:
-        stored = await client.keystore.set("a/b", VALUE)
+        stored = await client.keystore.set("a/b", VALUE, scope="corpus")
         assert stored.name == "a/b"
         assert [entry.name for entry in await client.keystore.list()] == ["a/b"]
-        assert (await client.keystore.show("a/b")).versions is not None
-        await client.keystore.remove("a/b")
+        assert (await client.keystore.show("a/b", scope="corpus")).versions is not None
+        await client.keystore.remove("a/b", scope="corpus")
         with pytest.raises(errors.NotFound):
-            await client.keystore.remove("a/b")
+            await client.keystore.remove("a/b", scope="corpus")
 
 
 def test_the_client_refuses_what_the_server_refuses(served: Served) -> None:

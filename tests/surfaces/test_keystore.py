@@ -139,6 +139,9 @@ async def test_developers_set_entries_and_only_admins_those_of_apps(
         ("a%2F..%2Fb", {"value": "x"}, 400),
         ("%20a", {"value": "x"}, 400),
         ("x" * 256, {"value": "x"}, 413),
+        ("a,b", {"value": "x"}, 400),
+        ("a%2Fb", {"value": "x"}, 400),
+        ("schl%C3%BCssel", {"value": "x"}, 400),
     ],
 )
 async def test_what_cannot_be_an_entry_is_refused_and_changes_nothing(

@@ -14,6 +14,7 @@ from longshore import limits
 from longshore.access.keystore_master import Keyring, keys_in
 from longshore.access.vault import Vault
 from longshore.errors import ConfigurationError
+from longshore.server.run import serve
 from longshore.settings import Settings, child_environment
 
 KEY = bytes(range(32))
@@ -145,3 +146,13 @@ def test_two_sources_at_once_are_refused(tmp_path: Path) -> None:
 def test_without_a_named_source_a_start_reads_nothing(tmp_path: Path) -> None:
     keyring(tmp_path).check()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_does_not_start_without_the_key_that_its_settings_name(tmp_path: Path) -> None:
+    settings = Settings(
+        data=tmp_path, port=0, secret_key_command=command("import sys; sys.exit(3)")
+    )
+    started: list[object] = []
+    with pytest.raises(ConfigurationError, match="exit code 3"):
+        serve(settings, apps=[], worker=False, on_ready=started.append)
+    assert started == []

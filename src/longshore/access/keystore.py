@@ -15,6 +15,7 @@ Reading is written down in the audit log, whichever way it is done: one entry fo
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -35,6 +36,7 @@ CORPUS: Final = "corpus"
 APPS: Final = "apps"
 _WORKFLOW: Final = "workflow:"
 _RUN: Final = "run:"
+_LISTABLE: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _OWN: Final = keystore_entries.c.scope.not_like(f"{_RUN}%")
 
 
@@ -131,6 +133,8 @@ def put(
         ConfigurationError: the master key cannot be had.
     """
     check_name(name)
+    if scope == ORGANISATION or scope.startswith(_WORKFLOW):
+        _check_listable(name)
     check_value(value)
     about = about or About()
     made = _ensure(connection, organisation_id, name, scope, actor)
@@ -305,6 +309,15 @@ def check_name(name: str) -> str:
             "'.' or '..'. Write it as name or folder/name."
         )
     return name
+
+
+def _check_listable(name: str) -> None:
+    if _LISTABLE.fullmatch(name) is None:
+        raise InvalidRequest(
+            f"{name[:80]!a} cannot be the name of a secret for steps: no definition can list it. Use "
+            "1 to 128 letters, digits, dots, hyphens and underscores, or say who else it is for "
+            "(`--corpus`, `--apps`)."
+        )
 
 
 def check_value(value: str) -> None:
