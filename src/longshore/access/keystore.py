@@ -15,7 +15,6 @@ Reading is written down in the audit log, whichever way it is done: one entry fo
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -26,9 +25,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from longshore import ids, limits
 from longshore.access import keystore_sealing as sealing
 from longshore.access import masking
+from longshore.access.keystore_names import check_listable, check_name, check_value
 from longshore.access.keystore_tables import keystore_entries, keystore_keys, keystore_versions
 from longshore.access.tables import audit
-from longshore.errors import Conflict, InvalidRequest, NotFound, TooLarge
+from longshore.errors import Conflict, NotFound, TooLarge
 from longshore.storage import now_us
 
 ORGANISATION: Final = "organisation"
@@ -36,7 +36,6 @@ CORPUS: Final = "corpus"
 APPS: Final = "apps"
 _WORKFLOW: Final = "workflow:"
 _RUN: Final = "run:"
-_LISTABLE: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _OWN: Final = keystore_entries.c.scope.not_like(f"{_RUN}%")
 
 
@@ -134,7 +133,7 @@ def put(
     """
     check_name(name)
     if scope == ORGANISATION or scope.startswith(_WORKFLOW):
-        _check_listable(name)
+        check_listable(name)
     check_value(value)
     about = about or About()
     made = _ensure(connection, organisation_id, name, scope, actor)
@@ -282,54 +281,6 @@ def forget_run(connection: Connection, organisation_id: str, run_id: str) -> int
     if entry_ids:
         _remove(connection, organisation_id, entry_ids)
     return len(entry_ids)
-
-
-def check_name(name: str) -> str:
-    """Return the name of an entry if it may be one; it may have parts with `/` in between.
-
-    Programs look for files of that name, too, so that it must stay inside of a directory.
-
-    Raises:
-        InvalidRequest: it is empty, not printable, or would leave a directory.
-        TooLarge: it has more than `limits.NAME_CHARACTERS`.
-    """
-    if len(name) > limits.NAME_CHARACTERS:
-        raise TooLarge(
-            f"The name of the secret has {len(name)} characters and may have "
-            f"{limits.NAME_CHARACTERS}. Shorten it."
-        )
-    if not name.isprintable() or name != name.strip() or "\\" in name or "%" in name:
-        raise InvalidRequest(
-            f"{name[:80]!a} cannot be the name of a secret. Use printable characters without "
-            "backslash, percent sign and blanks at the ends."
-        )
-    if any(part in ("", ".", "..") for part in name.split("/")):
-        raise InvalidRequest(
-            f"{name[:80]!a} cannot be the name of a secret: it is empty, or a part of it is empty, "
-            "'.' or '..'. Write it as name or folder/name."
-        )
-    return name
-
-
-def _check_listable(name: str) -> None:
-    if _LISTABLE.fullmatch(name) is None:
-        raise InvalidRequest(
-            f"{name[:80]!a} cannot be the name of a secret for steps: no definition can list it. Use "
-            "1 to 128 letters, digits, dots, hyphens and underscores, or say who else it is for "
-            "(`--corpus`, `--apps`)."
-        )
-
-
-def check_value(value: str) -> None:
-    """Raise InvalidRequest for an empty value, TooLarge for one over `limits.SECRET_BYTES`."""
-    size = len(value.encode())
-    if not size:
-        raise InvalidRequest("The secret has no value. Send it as a text that is not empty.")
-    if size > limits.SECRET_BYTES:
-        raise TooLarge(
-            f"The secret has {size} bytes and may have {limits.SECRET_BYTES}. Keep large files "
-            "elsewhere, and the key to them here."
-        )
 
 
 def _one(organisation_id: str, scope: str, name: str) -> Select[Any]:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore import limits
-from longshore.access import Permission, keystore, keystore_rotation
+from longshore.access import Permission, keystore, keystore_names, keystore_rotation
 from longshore.access.keystore import About, Entry, Version
 from longshore.clock import iso
 from longshore.edge.body import described, json_body, optional_object, parse
@@ -56,7 +56,7 @@ def wanted_scope(scope: Scope = "organisation", workflow: str | None = None) -> 
         return scope
     if scope != "organisation":
         raise InvalidRequest("Send scope or workflow, not both.")
-    return keystore.of_workflow(keystore.check_name(workflow))
+    return keystore.of_workflow(keystore_names.check_name(workflow))
 
 
 Wanted = Annotated[str, Depends(wanted_scope)]
