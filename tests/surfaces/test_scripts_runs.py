@@ -148,6 +148,7 @@ async def test_attempts_that_are_lost_cost_no_retries_unless_the_step_says_that_
     assert held.payload.attempt == 2
     told = await runs.scripts.call("GET", f"/runs/{run_id}/steps/again")
     assert [each["outcome"] for each in told["attempts"]] == ["lost", "success"]
+    assert told["attempt"] == 2
 
 
 async def test_a_step_that_is_handed_back_is_ready_again_at_once(runs: Runs) -> None:

@@ -176,7 +176,7 @@ def _failed(work: Work, error: dict[str, Any]) -> str:
     if work.reason in (Reason.LEASE_EXPIRED, Reason.WORKER_LOST):
         return f"{number} was lost with its worker"
     if message := error.get("message"):
-        return f"{number} failed: {str(message)[:300]}"
+        return f"{number} failed: {' '.join(str(message).split())[:300]}"
     if work.reason == Reason.TIMED_OUT:
         return f"{number} passed its time limit"
     return f"{number} failed"

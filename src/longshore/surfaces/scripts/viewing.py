@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, func, select
@@ -56,12 +56,18 @@ class StepFilter:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A run with its steps and their works, as they are now."""
+    """A run with its steps, as they are now.
+
+    Attributes:
+        works: those of active steps.
+        attempts: the latest attempt of the present work of each step that has one.
+    """
 
     run: Run
     workflow: Workflow
     steps: Mapping[str, RunStep]
     works: Mapping[str, Work]
+    attempts: Mapping[str, int] = field(default_factory=dict)
 
     def hold(self, step: RunStep) -> str | None:
         """Say why a step that has not begun is on hold, or None."""
@@ -95,12 +101,14 @@ def see(connection: Connection, organisation_id: str, run_id: int | str) -> Seen
     """
     run = boards.get(connection, organisation_id, run_id)
     steps = boards.steps_of(connection, run.id)
-    active = [step.work_id for step in steps if step.state == "active" and step.work_id]
+    found = works.get_many(connection, [step.work_id for step in steps if step.work_id])
+    active = {step.work_id for step in steps if step.state == "active"}
     return Seen(
         run=run,
         workflow=workflows.document(connection, run.workflow_id, run.version),
         steps={step.id: step for step in steps},
-        works=works.get_many(connection, active),
+        works={work_id: work for work_id, work in found.items() if work_id in active},
+        attempts={work_id: work.attempt for work_id, work in found.items()},
     )
 
 
@@ -187,36 +195,6 @@ def step(
         "needed_by": after,
         "matrix": found.values,
         "attempts": attempts(connection, [found.id]),
-    }
-
-
-def tree(
-    connection: Connection, organisation_id: str, run_id: int | str, name: str
-) -> dict[str, Any]:
-    """Return what a step depends on and what depends on it, all the way, as rows with depths.
-
-    A step that is reached in several ways is named once, at its greatest depth.
-    """
-    seen = see(connection, organisation_id, run_id)
-    found = named(seen, name)
-    before = {each: told.depends_on for each, told in seen.workflow.steps.items()}
-    after: dict[str, list[str]] = {each: [] for each in before}
-    for each, earlier in before.items():
-        for one in earlier:
-            after[one].append(each)
-    rows = {fold(each.name): each for each in seen.steps.values()}
-
-    def told(depths: Mapping[str, int]) -> list[dict[str, Any]]:
-        return [
-            {"name": each, "depth": depth, "status": seen.status(rows[fold(each)])}
-            for each, depth in depths.items()
-        ]
-
-    return {
-        "name": found.name,
-        "status": seen.status(found),
-        "before": told(_depths(found.definition, before)),
-        "after": told(_depths(found.definition, after)),
     }
 
 
@@ -311,7 +289,7 @@ def step_row(seen: Seen, found: RunStep) -> dict[str, Any]:
         "why": why_step(seen, found),
         "held": seen.hold(found),
         "forced": found.forced,
-        "attempt": found.attempts_before + (work.attempt if work is not None else 0),
+        "attempt": found.attempts_before + seen.attempts.get(found.work_id or "", 0),
         "work_id": found.work_id,
         "priority": None if work is None else work.priority,
         "started": iso(work.started_us if running and work else found.started_us),
@@ -382,14 +360,3 @@ def _listed(organisation_id: str, wanted: Filter) -> Select[Any]:
         if value is not None:
             query = query.where(column == value)
     return query.order_by(scripts_runs.c.id.desc())
-
-
-def _depths(start: str, edges: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    depths: dict[str, int] = {}
-    level = [start]
-    for depth in range(1, len(edges) + 1):
-        level = list(dict.fromkeys(each for name in level for each in edges[name]))
-        if not level:
-            break
-        depths |= dict.fromkeys(level, depth)
-    return dict(sorted(depths.items(), key=lambda pair: pair[1]))

@@ -94,7 +94,7 @@ async def why_step(run_id: str, name: str, call: Reader) -> Response:
 @router.get("/runs/{run_id}/steps/{name}/tree")
 async def show_tree(run_id: str, name: str, call: Reader) -> Response:
     """Show what a step depends on, and what depends on it, all the way."""
-    return answer(await call.read(viewing.tree, call.principal.organisation_id, run_id, name))
+    return answer(await call.read(dashboard.tree, call.principal.organisation_id, run_id, name))
 
 
 @router.get("/runs/{run_id}/logs")
