@@ -16,7 +16,15 @@ from longshore.edge.addresses import Network
 from longshore.edge.paging import Page
 from longshore.errors import InvalidRequest, NotFound
 from longshore.storage import now_us
-from longshore.surfaces.apps import batches, catalogue, naming, run_settings, scopes, starting
+from longshore.surfaces.apps import (
+    batches,
+    catalogue,
+    naming,
+    run_settings,
+    scopes,
+    secrets,
+    starting,
+)
 from longshore.surfaces.apps.starting import Plan
 from longshore.surfaces.apps.tables import deployments
 from longshore.wire import apps as wire
@@ -76,6 +84,8 @@ def create(
     if request.version is not None:
         catalogue.find_version(connection, app, request.version)
     _check_output(principal, request.output_workspace, request.output_dir)
+    settings = run_settings.lasting(request.settings, networks)
+    secrets.check_known(connection, principal.organisation_id, settings.secrets)
     deployment_id = ids.new(ids.DEPLOYMENT)
     at_us = now_us(connection)
     connection.execute(
@@ -87,7 +97,7 @@ def create(
             version=request.version,
             output_workspace=request.output_workspace,
             output_dir=request.output_dir,
-            settings=run_settings.lasting(request.settings, networks).text(),
+            settings=settings.text(),
             **(_KEEP if request.retention is None else _retention(request.retention)),
             created_us=at_us,
             updated_us=at_us,
@@ -140,7 +150,7 @@ def change(
                 raise InvalidRequest("A deployment needs a name. Leave name out to keep it.")
             values["name"] = checked_name(value, "deployment")
         elif name == "settings":
-            values["settings"] = _changed_settings(present, value, networks)
+            values["settings"] = _changed_settings(connection, present, value, networks)
         elif name == "retention":
             values |= _KEEP if value is None else _retention(value)
         else:
@@ -220,10 +230,14 @@ def _require(connection: Connection, principal: Principal, deployment_id: str) -
 
 
 def _changed_settings(
-    present: Deployment, sent: wire.RunSettings | None, networks: Sequence[Network]
+    connection: Connection,
+    present: Deployment,
+    sent: wire.RunSettings | None,
+    networks: Sequence[Network],
 ) -> str:
     """Return the new settings; a webhook that they leave out stays, for nobody can read it back."""
     settings = run_settings.lasting(sent, networks)
+    secrets.check_known(connection, present.organisation_id, settings.secrets)
     if sent is not None and "webhook_config" not in sent.model_fields_set:
         settings = replace(settings, webhook=run_settings.load(present.settings).webhook)
     return settings.text()

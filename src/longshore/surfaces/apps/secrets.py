@@ -175,6 +175,19 @@ def check(
             )
 
 
+def check_known(connection: Connection, organisation_id: str, aliases: Mapping[str, str]) -> None:
+    """Raise InvalidRequest unless there are all of these secrets, whoever may use them."""
+    wanted = list(aliases.values())
+    found = keystore.listing(connection, organisation_id, scope=keystore.APPS, names=wanted)
+    known = {entry.name for entry in found}
+    for key, alias in aliases.items():
+        if alias not in known:
+            raise InvalidRequest(
+                f"settings.keys.secret.{key[:80]} names {alias[:80]!a}, and there is no such secret. "
+                "An admin makes it with `longshore keystore set --apps`."
+            )
+
+
 def seal_passwords(
     connection: Connection,
     principal: Principal,
