@@ -24,7 +24,7 @@ CHECKS := lint format-check types imports tidy generated spelling docs-check
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 	--constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help venv demo test check bench bench-buckets bench-pipelines bench-corpus docs constraints clean
+.PHONY: help venv demo test check bench bench-buckets bench-pipelines bench-corpus bench-scripts docs constraints clean
 .PHONY: lint format-check types imports tidy generated spelling docs-check
 
 help: ## List these targets
@@ -63,6 +63,10 @@ bench-pipelines: $(COMPLETE) ## Measure record pipelines beside a process pool, 
 bench-corpus: $(COMPLETE) ## Read receipts' lines with OCR, and measure the API of corpora; QUICK=1 for one round
 	@echo "==> benchmarks/corpus.py: some minutes, or one with QUICK=1"
 	@$(BIN)/python benchmarks/corpus.py $(if $(RECEIPTS),--data "$(RECEIPTS)") $(if $(QUICK),--quick)
+
+bench-scripts: $(COMPLETE) ## Measure how soon steps begin after events, and how many fit into a minute; QUICK=1 for one round
+	@echo "==> benchmarks/scripts.py: some minutes, or one with QUICK=1"
+	@$(BIN)/python benchmarks/scripts.py $(if $(QUICK),--quick)
 
 docs: $(COMPLETE) ## Write the generated reference pages and build the site into site/
 	@echo "==> Writing the reference pages"
