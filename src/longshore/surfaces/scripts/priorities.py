@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import Connection
-
 from longshore.engine import works
 from longshore.engine.states import State
-from longshore.surfaces.scripts import board as boards
 from longshore.surfaces.scripts import durations
 from longshore.surfaces.scripts.board import Board
 from longshore.surfaces.scripts.planning.ordering import priority, remaining_paths
@@ -27,13 +24,6 @@ def of(board: Board) -> dict[str, int]:
     }
     paths = remaining_paths(board.graph, lengths, run.order)
     return {name: priority(run.priority, path) for name, path in paths.items()}
-
-
-def reorder(connection: Connection, run_id: int) -> None:
-    """Give the ready steps of a run the priorities of its order as it is now."""
-    board = boards.load(connection, run_id, actor="server")
-    if board is not None:
-        apply(board)
 
 
 def apply(board: Board) -> None:
