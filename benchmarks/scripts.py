@@ -77,12 +77,13 @@ class Site:
     def event(self, name: str) -> int:
         return int(self.ask("POST", "/rtevent", {"eventName": name, "payload": None})["actionId"])
 
-    def over(self, run_id: int) -> dict[str, Any]:
+    def over(self, run_id: int, *, pause_s: float = 0.1) -> dict[str, Any]:
         def look() -> dict[str, Any] | None:
             found: dict[str, Any] = self.ask("GET", f"/runs/{run_id}")
             return found if found["state"] in ("finished", "failed", "cancelled") else None
 
-        found = awaited(look, f"run {run_id} is over")
+        # To look at a run of many steps is work for the server, so it is not done too often.
+        found = awaited(look, f"run {run_id} is over", pause_s=pause_s)
         if found["state"] != "finished":
             raise RuntimeError(f"run {run_id}: {found['why']}")
         return found
@@ -183,7 +184,7 @@ def rate(made: Site, slots: int, steps: int) -> float:
     made.apply(name, {f"s{each}": {"script": "nothing.py", "host": HOST} for each in range(steps)})
     with worker(made, slots):
         begun_s = time.monotonic()
-        made.over(made.event(name))
+        made.over(made.event(name), pause_s=0.5)
         return steps / (time.monotonic() - begun_s) * 60 / slots
 
 
