@@ -215,7 +215,7 @@ def test_a_step_that_does_not_finish_while_the_worker_drains_is_stopped_and_hand
     directory, pids = _family(server, work)
     worker.process.terminate()
     assert server.report(work).outcome is Outcome.HANDED_BACK
-    assert not any(alive(pid) for pid in pids)
+    poll(lambda: not any(alive(pid) for pid in pids))
     assert worker.wait() == 0
     assert not directory.exists()
 
@@ -231,7 +231,7 @@ def test_a_stop_that_has_begun_does_not_hold_up_a_worker_that_drains(
     worker.process.terminate()
     assert server.report(work).outcome is Outcome.CANCELLED
     assert worker.wait() == 0
-    assert not any(alive(pid) for pid in pids)
+    poll(lambda: not any(alive(pid) for pid in pids))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import Connection, insert, select
@@ -17,7 +17,7 @@ from longshore.storage import now_us
 from longshore.surfaces.scripts import admission, advancing, matrix, workflows
 from longshore.surfaces.scripts import board as boards
 from longshore.surfaces.scripts.board import Board, RunStep
-from longshore.surfaces.scripts.definition.model import Order, Status, Step, Workflow
+from longshore.surfaces.scripts.definition.model import Status, Step, Workflow
 from longshore.surfaces.scripts.hosts import fold
 from longshore.surfaces.scripts.tables import (
     scripts_inputs,
@@ -58,8 +58,7 @@ def start(  # noqa: PLR0913 - one argument a fact, all by name
 ) -> int:
     """Make a run of a workflow with all of its steps, and let it begin; return its id.
 
-    The run of an event waits as pending while the event's parallel limit is reached, or while a
-    failed run of it blocks the others.
+    The run of an event is pending while the event's limit is reached, or a failed run blocks it.
 
     Args:
         connection: the transaction.
@@ -71,8 +70,8 @@ def start(  # noqa: PLR0913 - one argument a fact, all by name
         business_date: YYYY-MM-DD.
         actor: who does it, for the history of works.
         version: of the definition; the newest unless given.
-        event: the event that starts it.
-        priority: 0 to 999, lower first; that of the event where there is one.
+        event: the event that starts it; its priority is the run's.
+        priority: 0 to 999, lower first.
 
     Raises:
         NotFound: there is no such workflow, or no such version of it.
@@ -81,46 +80,45 @@ def start(  # noqa: PLR0913 - one argument a fact, all by name
         TooLarge: the payload, or the number of steps, is over the limit.
     """
     check_date(business_date)
-    workflow = _workflow(connection, organisation_id, workflow_id)
-    if version is not None and not 1 <= version <= workflow.version:
-        raise NotFound(
-            f"Workflow {workflow.name} has no version {version}; its newest is {workflow.version}."
-        )
-    pinned = version or workflow.version
-    definition = workflows.document(connection, workflow_id, pinned)
-    at_us = now_us(connection)
-    begins = event is None
-    run_id = int(
-        connection.execute(
-            insert(scripts_runs)
-            .values(
-                organisation_id=organisation_id,
-                group_id=ids.new(GROUP),
-                workflow_id=workflow_id,
-                version=pinned,
-                trigger=trigger,
-                started_by=started_by,
-                event_id=None if event is None else event.id,
-                event_folded=None if event is None else event.folded,
-                priority=priority if event is None else event.priority,
-                business_date=business_date,
-                state="running" if begins else "pending",
-                ordering=msgspec.json.encode(_order(definition)).decode(),
-                held_areas="[]",
-                created_us=at_us,
-                started_us=at_us if begins else None,
-            )
-            .returning(scripts_runs.c.id)
-        ).scalar_one()
+    version = _pinned(connection, organisation_id, workflow_id, version)
+    definition = workflows.document(connection, workflow_id, version)
+    run_id = _insert(
+        connection,
+        event,
+        organisation_id=organisation_id,
+        workflow_id=workflow_id,
+        version=version,
+        trigger=trigger,
+        started_by=started_by,
+        priority=priority if event is None else event.priority,
+        business_date=business_date,
+        ordering=msgspec.json.encode(definition.order).decode(),
     )
     if payload is not None:
         _keep_input(connection, organisation_id, run_id, payload)
     _make_steps(connection, organisation_id, run_id, definition, actor=actor)
-    if event is None:
-        advancing.advance(connection, run_id, actor=actor)
-    else:
+    if event is not None:
         admission.admit(connection, organisation_id, event.folded, actor=actor)
+        return run_id
+    advancing.advance(connection, run_id, actor=actor)
     return run_id
+
+
+def _insert(connection: Connection, event: EventRow | None, **facts: Any) -> int:
+    """Store a run and return its id; that of an event is pending until it is admitted."""
+    at_us = now_us(connection)
+    begins = event is None
+    facts |= {
+        "group_id": ids.new(GROUP),
+        "event_id": None if event is None else event.id,
+        "event_folded": None if event is None else event.folded,
+        "state": "running" if begins else "pending",
+        "held_areas": "[]",
+        "created_us": at_us,
+        "started_us": at_us if begins else None,
+    }
+    made = insert(scripts_runs).values(facts).returning(scripts_runs.c.id)
+    return int(connection.execute(made).scalar_one())
 
 
 def today(connection: Connection) -> str:
@@ -138,7 +136,10 @@ def check_date(text: str) -> None:
     raise InvalidRequest(f"{text[:40]!r} is no date; give a business date as YYYY-MM-DD.")
 
 
-def _workflow(connection: Connection, organisation_id: str, workflow_id: str):  # type: ignore[no-untyped-def]
+def _pinned(
+    connection: Connection, organisation_id: str, workflow_id: str, version: int | None
+) -> int:
+    """Return the version that a new run of a workflow is pinned to."""
     row = connection.execute(
         select(scripts_workflows).where(
             scripts_workflows.c.id == workflow_id,
@@ -154,11 +155,11 @@ def _workflow(connection: Connection, organisation_id: str, workflow_id: str):  
             f"Workflow {row.name} is retired and starts no runs any more. Apply its file again "
             "to bring it back."
         )
-    return row
-
-
-def _order(definition: Workflow) -> Order:
-    return definition.order
+    if version is not None and not 1 <= version <= row.version:
+        raise NotFound(
+            f"Workflow {row.name} has no version {version}; its newest is {row.version}."
+        )
+    return int(version or row.version)
 
 
 def _keep_input(connection: Connection, organisation_id: str, run_id: int, payload: bytes) -> None:
