@@ -14,6 +14,7 @@ import msgspec
 import uvicorn
 
 from longshore.access.first import FirstKeys, first_start
+from longshore.edge.context import Context
 from longshore.engine import queues, works
 from longshore.engine.works import Ending, Outcome
 from longshore.server.app import create_app
@@ -87,13 +88,19 @@ def total_of(name: str) -> AppResult:
 
 
 class _Announced(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, context: Context) -> None:
         super().__init__(config)
         self.answering = threading.Event()
+        self._context = context
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.answering.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # As the command does it: claims that wait for work are let go, and not waited for.
+        self._context.stop()
+        await super().shutdown(sockets)
 
 
 @contextmanager
@@ -106,7 +113,7 @@ def running(database: Database, directory: Path) -> Iterator[Served]:
     config = uvicorn.Config(
         create_app(context), http="httptools", ws="none", lifespan="on", log_config=None
     )
-    server = _Announced(config)
+    server = _Announced(config, context)
     thread = threading.Thread(target=asyncio.run, args=(server.serve([listener]),))
     thread.start()
     try:
