@@ -183,11 +183,20 @@ class Passes:
         if await database.read(tasks.ended):
             followed += await database.write(tasks.follow)
         if await database.read(recording.ended):
-            followed += await database.write(recording.follow)
+            followed += await self._follow_steps()
         # Places under concurrency keys that have become free ring here, too.
         for run_id in await database.read(places.due):
             await self._look_after(advancing.advance, run_id, actor="server")
         return followed > 0
+
+    async def _follow_steps(self) -> int:
+        try:
+            return await self._context.database.write(recording.follow)
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001 - the regular look goes through the runs one by one
+            _log.exception("ends of steps could not be followed")
+            return 0
 
     async def look_after_workflows(self) -> bool:
         """Fire schedules that are due, and bring runs to where they belong."""

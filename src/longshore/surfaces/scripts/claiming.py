@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection, select
 
 from longshore.access.tables import organisations
 from longshore.engine import works
-from longshore.engine.works import Lease
+from longshore.engine.works import Ending, Lease, Outcome
 from longshore.surfaces.scripts import board as boards
-from longshore.surfaces.scripts import codes, releasing, templates, workflows
+from longshore.surfaces.scripts import codes, holds, hosts, releasing, templates, workflows
 from longshore.surfaces.scripts.board import Run, RunStep
 from longshore.surfaces.scripts.definition.model import Step
 from longshore.surfaces.scripts.tables import scripts_step_works
@@ -38,6 +38,7 @@ def claim(
     if not leases:
         return []
     known = _steps(connection, [lease.id for lease in leases])
+    leases = _without_held(connection, leases, known, holder=holder)
     # Somebody has let a work run again whose step has another one by now, or is over.
     strays = [lease.id for lease in leases if lease.id not in known]
     if strays:
@@ -47,6 +48,37 @@ def claim(
         for lease in leases
         if lease.id in known
     ]
+
+
+def _without_held(
+    connection: Connection,
+    leases: Sequence[Lease],
+    known: Mapping[str, tuple[Run, RunStep]],
+    *,
+    holder: str,
+) -> list[Lease]:
+    """Put aside what is on hold: a step that was held while it ran, and then lost its worker."""
+    parents = boards.steps_by_id(
+        connection, sorted({step.parent_id for _, step in known.values() if step.parent_id})
+    )
+    held = [
+        lease
+        for lease in leases
+        if lease.id in known
+        and holds.of_step(*known[lease.id], parents.get(known[lease.id][1].parent_id or ""))
+    ]
+    for lease in held:
+        works.finish(
+            connection, [Ending(lease.id, lease.attempt, Outcome.HANDED_BACK)], holder=holder
+        )
+        run, step = known[lease.id]
+        works.move(
+            connection,
+            [lease.id],
+            queue_id=hosts.get(connection, run.organisation_id, step.host).held_queue_id,
+            group_id=run.group_id,
+        )
+    return [lease for lease in leases if lease not in held]
 
 
 def _steps(connection: Connection, work_ids: Sequence[str]) -> dict[str, tuple[Run, RunStep]]:

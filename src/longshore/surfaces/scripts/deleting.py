@@ -12,6 +12,7 @@ from longshore.surfaces.scripts import board as boards
 from longshore.surfaces.scripts.tables import (
     scripts_attempts,
     scripts_codes,
+    scripts_events,
     scripts_inputs,
     scripts_key_holders,
     scripts_payload_values,
@@ -38,8 +39,8 @@ _BY_RUN: Final = (
 def delete_some(connection: Connection, organisation_id: str, run_id: int) -> bool:
     """Delete some of a run that is over; return whether anything of it is left.
 
-    Its log lines go first, some at a time; then all the rest at once. The event that started it
-    stays, so that its idempotency key starts no second run.
+    Its log lines go first, some at a time; then all the rest at once. An event with an idempotency
+    key stays, so that the key starts no second run.
 
     Raises:
         NotFound: the organisation has no such run.
@@ -64,5 +65,10 @@ def delete_some(connection: Connection, organisation_id: str, run_id: int) -> bo
         connection.execute(delete(table).where(table.c.work_id.in_(work_ids)))
     for table in _BY_RUN:
         connection.execute(delete(table).where(table.c.run_id == run.id))
+    connection.execute(
+        delete(scripts_events).where(
+            scripts_events.c.id == run.event_id, scripts_events.c.idempotency_key.is_(None)
+        )
+    )
     connection.execute(delete(scripts_runs).where(scripts_runs.c.id == run.id))
     return False

@@ -177,6 +177,12 @@ def _recall(board: Board, steps: Sequence[RunStep]) -> None:
 
 
 def _apply_to_runs(connection: Connection, workflow_id: str, *, actor: str) -> list[int]:
+    if connection.dialect.name == "postgresql":
+        # One that is pending may be about to begin in another transaction: wait for that.
+        pending = (scripts_runs.c.workflow_id == workflow_id, scripts_runs.c.state == "pending")
+        connection.execute(
+            select(scripts_runs.c.id).where(*pending).order_by(scripts_runs.c.id).with_for_update()
+        )
     rows = connection.execute(
         select(scripts_runs.c.id)
         .where(

@@ -17,6 +17,7 @@ from longshore.engine.notices import TOPIC
 from longshore.storage import notify, now_us
 from longshore.surfaces.scripts.board import Board, RunStep
 from longshore.surfaces.scripts.definition.model import Flag
+from longshore.surfaces.scripts.hosts import fold
 from longshore.surfaces.scripts.tables import (
     scripts_flags,
     scripts_key_holders,
@@ -74,7 +75,7 @@ def missing_flags(board: Board, step: RunStep) -> list[Flag]:
     there = set(map(tuple, rows))
     return [
         flag
-        for flag in wanted
+        for flag in dict.fromkeys(wanted)
         if (flag.name, flag.system_name, flag.source_system_name) not in there
     ]
 
@@ -89,7 +90,7 @@ def take(
     keyed = [step for step in ready if board.definition(step).concurrency]
     if not keyed:
         return list(ready)
-    names = {each.key for step in keyed for each in board.definition(step).concurrency}
+    names = {fold(each.key) for step in keyed for each in board.definition(step).concurrency}
     connection, organisation_id = board.connection, board.run.organisation_id
     _lock(connection, organisation_id, names)
     taken = _taken(connection, organisation_id, names)
@@ -100,18 +101,18 @@ def take(
         full = [
             each
             for each in board.definition(step).concurrency
-            if taken[each.key] + _before(waiting, each.key, step, order) >= each.limit
+            if taken[fold(each.key)] + _before(waiting, fold(each.key), step, order) >= each.limit
         ]
         for each in full:
-            waits.key(step, each.key, each.limit, priorities[step.definition])
+            waits.key(step, fold(each.key), each.limit, priorities[step.definition])
         if full:
             names_text = ", ".join(f"{each.key} (at most {each.limit})" for each in full)
             step.why = f"waits for a place under the concurrency key {names_text}"
             gone.append(step)
             continue
         for each in board.definition(step).concurrency:
-            taken[each.key] += 1
-            _hold(connection, step, each.key)
+            taken[fold(each.key)] += 1
+            _hold(connection, step, fold(each.key))
         waiting = [row for row in waiting if row.step_id != step.id]
     return [step for step in ready if step not in gone]
 

@@ -8,6 +8,7 @@ transaction.
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Row, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 
 from longshore import limits
 from longshore.clock import iso, to_us
@@ -35,6 +37,7 @@ MISSED: Final = "missed"
 _SCHEDULES: Final = 20
 _ALL_AT_ONCE: Final = 20
 """Of a schedule that runs all that it has missed, so many start in one transaction."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +57,39 @@ def fire(connection: Connection) -> Fired:
     due = _due(connection, at_us)
     more = len(due) == _SCHEDULES
     for row in due:
-        schedule = msgspec.json.decode(row.trigger, type=ScheduleTrigger)
-        definition = workflows.document(connection, row.workflow_id, row.version)
-        instants, rest = _instants(schedule, definition.calendar, row.next_us, at_us)
-        for instant, why in _judged(schedule, instants, at_us, rest=rest):
-            if not _enter(connection, row, instant, at_us):
-                continue
-            outcome: int | str = why or _start(
-                connection, row, schedule, definition.calendar, instant
-            )
-            if isinstance(outcome, str):
-                _set(connection, row.id, instant, state=MISSED, why=outcome)
-                missed += 1
-            else:
-                _set(connection, row.id, instant, **_fired(instant, outcome, at_us))
-                runs.append(outcome)
+        try:
+            with connection.begin_nested():
+                started, not_run, rest = _fire(connection, row, at_us)
+        except (LongshoreError, IntegrityError, LookupError, ValueError):
+            # It is tried again at the next look, and must not keep the others from theirs.
+            _log.exception("schedule %s of workflow %s cannot fire", row.id, row.workflow_id)
+            continue
+        runs += started
+        missed += not_run
         more |= rest
-        after_us = max(instants[-1].at_us if instants else row.next_us, 0 if rest else at_us)
-        _move(connection, row.id, schedule, definition.calendar, after_us)
     return Fired(runs, missed, more)
+
+
+def _fire(connection: Connection, row: Row[Any], at_us: int) -> tuple[list[int], int, bool]:
+    """Deal with what is due of one schedule; return its runs, how many were missed, and if more is due."""
+    schedule = msgspec.json.decode(row.trigger, type=ScheduleTrigger)
+    calendar = workflows.document(connection, row.workflow_id, row.version).calendar
+    instants, rest = _instants(schedule, calendar, row.next_us, at_us)
+    runs: list[int] = []
+    missed = 0
+    for instant, why in _judged(schedule, instants, at_us, rest=rest):
+        if not _enter(connection, row, instant, at_us):
+            continue
+        outcome: int | str = why or _start(connection, row, schedule, calendar, instant)
+        if isinstance(outcome, str):
+            _set(connection, row.id, instant, state=MISSED, why=outcome)
+            missed += 1
+        else:
+            _set(connection, row.id, instant, **_fired(instant, outcome, at_us))
+            runs.append(outcome)
+    after_us = max(instants[-1].at_us if instants else row.next_us, 0 if rest else at_us)
+    _move(connection, row.id, schedule, calendar, after_us)
+    return runs, missed, rest
 
 
 def _due(connection: Connection, at_us: int) -> list[Any]:

@@ -140,12 +140,14 @@ def _pinned(
     connection: Connection, organisation_id: str, workflow_id: str, version: int | None
 ) -> int:
     """Return the version that a new run of a workflow is pinned to."""
-    row = connection.execute(
-        select(scripts_workflows).where(
-            scripts_workflows.c.id == workflow_id,
-            scripts_workflows.c.organisation_id == organisation_id,
-        )
-    ).one_or_none()
+    query = select(scripts_workflows).where(
+        scripts_workflows.c.id == workflow_id,
+        scripts_workflows.c.organisation_id == organisation_id,
+    )
+    if connection.dialect.name == "postgresql":
+        # A hold that is set or lifted meanwhile must find the run, which looks at the hold now.
+        query = query.with_for_update(read=True)
+    row = connection.execute(query).one_or_none()
     if row is None:
         raise NotFound(
             f"There is no workflow {workflow_id!r}. List them with `longshore workflow list`."

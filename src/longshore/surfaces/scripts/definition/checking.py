@@ -88,6 +88,8 @@ def _step(name: str, step: Step, workflow: Workflow) -> Iterator[Finding]:
     yield from _matrix(name, step, workflow.steps)
     yield from _templates(name, step)
     yield from _environment(name, step)
+    if len(set(step.flags)) < len(step.flags):
+        yield ("flags",), f"step {name} names one flag twice; remove one"
     if step.retries.delay_s > step.retries.delay_max_s:
         yield (
             ("retries",),
