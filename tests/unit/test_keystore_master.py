@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from longshore import limits
+from longshore.access import keystore_master
 from longshore.access.keystore_master import Keyring, keys_in
 from longshore.access.vault import Vault
-from longshore.errors import ConfigurationError
+from longshore.errors import ConfigurationError, Conflict
 from longshore.server.run import serve
 from longshore.settings import Settings, child_environment
 
@@ -75,6 +76,36 @@ def test_the_default_file_is_made_for_the_owner_alone_and_only_when_asked(tmp_pa
     assert len(path.read_bytes()) == 32
     assert marks(found) == [made.current.mark] == marks(keyring(tmp_path))
     assert [each.name for each in tmp_path.iterdir()] == ["secret.key"]
+
+
+def write_keys(path: Path, count: int) -> list[str]:
+    keys = [number.to_bytes(32, "big") for number in range(count)]
+    path.write_text("".join(f"{key.hex()}\n" for key in keys), "ascii")
+    path.chmod(0o600)
+    return [Vault(key).mark for key in keys]
+
+
+def test_a_file_of_many_rotations_is_read_whole_before_and_after_the_next(tmp_path: Path) -> None:
+    old = write_keys(tmp_path / "secret.key", 200)
+    found = keyring(tmp_path)
+    assert marks(found) == old
+    new = found.renew().current.mark
+    assert marks(found) == marks(keyring(tmp_path)) == [new, *old]
+
+
+def test_a_key_that_has_no_room_in_the_file_is_refused_and_the_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "secret.key"
+    old = write_keys(path, 3)
+    monkeypatch.setattr(keystore_master, "_FILE_BYTES", path.stat().st_size)
+    with pytest.raises(Conflict, match="Remove its last lines"):
+        keyring(tmp_path).renew()
+    assert marks(keyring(tmp_path)) == old
+    assert [each.name for each in tmp_path.iterdir()] == ["secret.key"]
+    write_keys(path, 4)
+    with pytest.raises(ConfigurationError, match="not all of its keys"):
+        keyring(tmp_path).masters()
 
 
 def test_a_file_that_the_settings_name_is_never_made_or_changed(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ KEY_FILE: Final = "secret.key"
 """Name of the key file in the data directory, where the settings name no other."""
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{64}")
 _BASE64: Final = re.compile(r"[0-9A-Za-z+/_-]{43}=?")
-_FILE_BYTES: Final = 4096
+_FILE_BYTES: Final = 1024 * 1024
+"""Largest key file: some 16,000 keys. It must be read whole, or none of them counts."""
 _FORMS: Final = f"{KEY_BYTES} bytes, 64 hexadecimal digits or the base64 of {KEY_BYTES} bytes"
 
 
@@ -122,7 +123,8 @@ class Keyring:
         """Put a new key before those of the default file, in one step, and return all of them.
 
         Raises:
-            Conflict: the keys are the operator's to change, since several servers may share them.
+            Conflict: the keys are the operator's to change, since several servers may share them,
+                or the file has no room for one more.
         """
         with self._lock:
             path = self.file
@@ -133,8 +135,18 @@ class Keyring:
                     "between), let all servers read it, then run this again: it wraps the data "
                     "keys with the first one. The page 'Keep secrets' has the steps."
                 )
+            # The old ones stay, also for back-ups of the database that name them.
             keys = [secrets.token_bytes(KEY_BYTES), *_read(path)]
-            _write(path, "".join(f"{key.hex()}\n" for key in keys).encode(), replace=True)
+            data = "".join(f"{key.hex()}\n" for key in keys).encode()
+            if len(data) > _FILE_BYTES:
+                raise Conflict(
+                    f"The key file {path} has {len(keys) - 1} keys, and with one more it would be "
+                    f"larger than {_FILE_BYTES} bytes, which is the most that is read of it. "
+                    "Remove its last lines: those are the oldest keys, which only old back-ups "
+                    "of the database name once a rotation of the master key has ended. Then run "
+                    "this again."
+                )
+            _write(path, data, replace=True)
             return self._of_file(path)
 
     def _of_file(self, path: Path) -> Masters:
@@ -250,12 +262,17 @@ def _read(path: Path) -> list[bytes]:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             mode = os.fstat(descriptor).st_mode
-            data = file.read(_FILE_BYTES)
+            data = file.read(_FILE_BYTES + 1)
     except OSError as error:
         raise _unusable(path, error) from error
     if mode & 0o077:
         raise ConfigurationError(
             f"The key file {path} can be read by others than its owner. Run `chmod 600 {path}`."
+        )
+    if len(data) > _FILE_BYTES:
+        raise ConfigurationError(
+            f"The key file {path} is larger than {_FILE_BYTES} bytes, so that not all of its keys "
+            "would be read. Remove its last lines: those are the oldest keys."
         )
     return keys_in(data, f"the key file {path}")
 
