@@ -22,7 +22,7 @@ from longshore.errors import Unavailable
 from longshore.server import logging as server_logging
 from longshore.storage import Database, metadata, open_database
 from tests.storage.waiting import until
-from tests.surfaces.buckets_rig import Buckets, buckets_of
+from tests.surfaces.buckets_rig import BUCKET, Buckets, buckets_of, payload
 from tests.surfaces.runs_rig import Runs, runs_of
 from tests.unit.serving import bearer, make_context
 
@@ -185,7 +185,7 @@ async def test_the_canary_would_be_found_without_the_mask(
     """The test above can fail."""
     await set_secrets(runs)
     for method in ("text", "json", "value"):
-        monkeypatch.setattr(masking.Masker, method, lambda _self, given: given)
+        monkeypatch.setattr(masking.Masker, method, lambda _self, given, **_more: given)
     monkeypatch.setattr(masking.Masker, "texts", lambda _self, given: list(given))
     told = json.dumps(await tell_everything(runs), ensure_ascii=False)
     rows = everything(runs.scripts.database)
@@ -303,3 +303,98 @@ async def test_another_server_hears_of_a_new_value(
     finally:
         context.close()
         second.close()
+
+
+async def run_command(buckets: Buckets, results: str, expect: int = 200) -> Any:
+    """Do a work of a bucket as a worker does that runs commands; return what is kept of it."""
+    await buckets.client.put("/longshore/v1/keystore/entries/db_password", json={"value": CANARY})
+    await buckets.client.put("/longshore/v1/keystore/entries/tls_key", json={"value": LINES})
+    [work_id] = await buckets.deposit(payload(command=["load"]))
+    worker = {"name": "w", "slots": 1, "incarnation": "i", "buckets": [{"name": BUCKET}]}
+    registered = (await buckets.client.post("/longshore/v1/worker/register", json=worker)).json()
+    who = {"worker_id": registered["worker_id"]}
+    claim = {**who, "queues": registered["queues"], "limit": 1}
+    claimed = await buckets.client.post("/longshore/v1/worker/claim", json=claim)
+    [held] = claimed.json()["works"]
+    report = {"work_id": held["work_id"], "attempt": held["attempt"], "outcome": "success"}
+    body = json.dumps({**who, "reports": [{**report, "result": {"results": None}}]})
+    answer = await buckets.client.post(
+        "/longshore/v1/worker/report", content=body.replace("null", results)
+    )
+    assert answer.status_code == expect, answer.text
+    return (await buckets.see(work_id))["results"]
+
+
+@pytest.mark.parametrize("levels", [480, 960, 2_000])
+async def test_a_report_that_is_nested_deep_is_refused_for_good_by_a_bucket(
+    buckets: Buckets, levels: int
+) -> None:
+    deep = "[" * levels + json.dumps(CANARY) + "]" * levels
+    assert await run_command(buckets, f'{{"said": {deep}}}', expect=413) is None
+    assert traces_in(everything(buckets.database)) == []
+
+
+async def test_a_report_that_is_nested_deep_is_taken_where_the_depth_does_not_matter(
+    runs: Runs,
+) -> None:
+    await set_secrets(runs)
+    runs.start(runs.define("daily", {"load": {}}))
+    [held] = await runs.scripts.claim("host1")
+    said: Any = CANARY
+    for _ in range(480):
+        said = [said]
+    result = {"exit_code": 0, "signal": None, "script_sha256": "0" * 64, "said": said}
+    report = {"work_id": held.work_id, "attempt": 1, "outcome": "success", "result": result}
+    body = {"worker_id": runs.scripts.workers["host1"][0], "reports": [report]}
+    answer = await runs.scripts.call("POST", "/longshore/v1/worker/report", body=body)
+    assert answer == {"lost": []}
+    assert traces_in(everything(runs.scripts.database)) == []
+
+
+async def test_what_a_cut_left_of_a_secret_in_the_output_of_a_command_goes(
+    buckets: Buckets,
+) -> None:
+    gap = "… 7 bytes are left out here …"
+    output = ["a", "second-line-o…", gap, "…ond-line-of-it", "b…"]
+    said = {"stdout": output, "stderr": [], "returncode": 0}
+    kept = await run_command(buckets, json.dumps(said))
+    assert kept == {
+        "stdout": ["a", "***tls_key***…", gap, "…***tls_key***", "b…"],
+        "stderr": [],
+        "returncode": 0,
+    }
+
+
+async def test_many_log_lines_and_cut_ones_are_masked(runs: Runs) -> None:
+    await set_secrets(runs)
+    runs.start(runs.define("daily", {"load": {}}))
+    [held] = await runs.scripts.claim("host1")
+    texts = [f"{'x' * 2_000} {CANARY}" for _ in range(40)] + ["Downloading second-line-o…"]
+    lines = [
+        {
+            "work_id": held.work_id,
+            "attempt": 1,
+            "at_us": place,
+            "stream": "stdout",
+            "text": text,
+        }
+        for place, text in enumerate(texts)
+    ]
+    body = {"worker_id": runs.scripts.workers["host1"][0], "lines": lines}
+    await runs.scripts.call("POST", "/longshore/v1/worker/logs", body=body)
+    rows = everything(runs.scripts.database)
+    assert rows.count("***db_password***") == 40
+    assert "Downloading ***tls_key***…" in rows
+    assert traces_in(rows) == []
+    assert "second-line" not in rows
+
+
+async def test_what_a_cut_left_in_the_middle_of_an_error_goes(runs: Runs) -> None:
+    await set_secrets(runs)
+    runs.start(runs.define("daily", {"load": {}}))
+    [held] = await runs.scripts.claim("host1")
+    error = "The command ended.\nprinted second-line-o…\nand on"
+    assert await runs.scripts.report("host1", held, outcome="rejected", error=error) == []
+    rows = everything(runs.scripts.database)
+    assert "printed ***tls_key***…" in rows
+    assert "second-line" not in rows

@@ -170,6 +170,26 @@ class TestCommands:
         kept = 10 + 10 * len(last)
         assert gap == f"… {1000 - kept} bytes are left out here …"
 
+    def test_lines_that_were_cut_say_so(self) -> None:
+        captured = Captured(limit_bytes=20)
+        for piece in (b"abc\ndefghijkl", b"mnopqrstuvw", b"xyz0123456\n789"):
+            captured.feed(piece)
+        assert captured.lines() == [
+            "abc",
+            "defghi…",
+            "… 14 bytes are left out here …",
+            "…xyz0123456",
+            "789",
+        ]
+
+    def test_no_half_character_stands_between_a_cut_and_its_mark(self) -> None:
+        captured = Captured(limit_bytes=20)
+        for piece in ("abc\nå dfég".encode(), b" and so on\xc3", b"\xa9 is the end"):
+            captured.feed(piece)
+        first, cut, gap, end = captured.lines()
+        assert (first, cut, end) == ("abc", "å df…", "… is the end")
+        assert gap == "… 15 bytes are left out here …"
+
     def test_little_output_is_kept_whole_in_any_pieces(self) -> None:
         captured = Captured(limit_bytes=20)
         for piece in (b"one\ntw", b"o\xc3", b"\xb6\nthree\n"):

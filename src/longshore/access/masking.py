@@ -10,15 +10,13 @@ texts. An organisation without secrets pays one look into a dictionary.
 
 from __future__ import annotations
 
-import base64
-import html
 import json
 import logging
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import quote, quote_plus
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Row
@@ -26,41 +24,61 @@ from sqlalchemy import Connection, Row
 from longshore import limits
 from longshore.access import keystore_sealing as sealing
 from longshore.access.keystore_tables import keystore_entries
+from longshore.access.masking_forms import forms
 from longshore.errors import ConfigurationError, CorruptData, Unavailable
 from longshore.storage import Database, after_commit, notify
 from longshore.storage.database import database_of
 
 TOPIC: Final = "keystore:"
 """Beginning of the topic of an organisation whose values have changed."""
-_PIECE: Final = 256
-"""Longer values are looked for piece by piece."""
-_LINE: Final = 8
-"""Shortest line of a value with several lines that is masked by itself."""
-_WRAPPED: Final = 76
-"""Characters of a line of base64, as programs break it."""
-_ENCODED: Final = 16
-"""Shortest of those lines that is looked for."""
 _CUT: Final = "…"
 """What a worker puts where it cut a text off."""
+_HEAD: Final = limits.MASKED_CHARACTERS
+"""All patterns have so many characters; by their first ones they are found."""
+_FEW: Final = 500
+"""So many patterns are looked for one after the other, each in less time than by its beginning."""
+_WINDOW: Final = 65_536
+"""Characters of a text that are looked at together for beginnings."""
 _UNSAFE: Final = re.compile(r"[^0-9A-Za-z_./-]")
-_ESCAPED: Final = re.compile(r"%[0-9A-F]{2}")
+_TOKEN: Final = re.compile(
+    r'"(?P<text>[^"\\]*(?:\\.[^"\\]*)*)"|(?P<number>-?[0-9][0-9.eE+-]*)'
+    r"|(?P<other>(?:(?!true|false|null)[^\s\[\]{}:,\"0-9-])[^\s\[\]{}:,\"]*)",
+    re.DOTALL,
+)
+"""What is in JSON besides its structure; `other` is only in what is no JSON."""
+_ESCAPES: Final = {
+    '\\"': '"',
+    "\\/": "/",
+    "\\n": "\n",
+    "\\r": "\r",
+    "\\t": "\t",
+    "\\b": "\b",
+    "\\f": "\f",
+}
+_NUMBERED: Final = re.compile(r"(?:\\u[0-9A-Fa-f]{4})+")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _log = logging.getLogger(__name__)
 
 
 class Masker:
     """Takes the secrets of one organisation out of texts."""
 
-    __slots__ = ("_masks", "_patterns")
+    __slots__ = ("_beginnings", "_endings", "_heads", "_masks", "_patterns")
 
     def __init__(self, values: Iterable[tuple[str, str]] = ()) -> None:
         """Look for the given values, each with its name."""
         self._masks: dict[str, str] = {}
         for name, value in values:
             mask = f"***{_UNSAFE.sub('_', name)}***"
-            for pattern in _forms(value):
+            for pattern in forms(value):
                 self._masks.setdefault(pattern, mask)
         # The longest first, so that of two that begin at the same place the whole one goes.
         self._patterns = sorted(self._masks, key=len, reverse=True)
+        self._heads: dict[str, list[str]] = {}
+        for pattern in self._patterns:
+            self._heads.setdefault(pattern[:_HEAD], []).append(pattern)
+        self._beginnings = _Beginnings(self._masks)
+        self._endings = _Beginnings({key[::-1]: mask[::-1] for key, mask in self._masks.items()})
 
     def __bool__(self) -> bool:
         """Whether there is anything to look for."""
@@ -83,29 +101,43 @@ class Masker:
         return list(texts)
 
     def cut(self, texts: Sequence[str]) -> list[str]:
-        """Do the same for texts that may have been cut off, which a `…` at either end says.
+        """Do the same for texts that were cut off where there is a `…` in them.
 
-        What is left of a secret there goes, too.
+        What is left of a secret before or behind it goes, too.
         """
         if not self._patterns:
             return list(texts)
-        return [self._without_rest(text) for text in self.texts(texts)]
+        return [self._without_rests(text) for text in self.texts(texts)]
 
-    def json(self, data: bytes) -> bytes:
+    def json(self, data: bytes, *, cut: bool = False) -> bytes:
         """Return JSON without secrets in its texts, keys and numbers; it stays JSON.
 
-        What is no JSON is masked as a text.
+        What is no JSON is masked as a text. The rest of it stays as it is written, however deep
+        it is nested.
+
+        Args:
+            data: the JSON.
+            cut: whether its texts may have been cut off, as for `cut`.
         """
         if not self._patterns:
             return data
         text = data.decode("utf-8", "replace")
-        if not self._found(text):
+        plain = _unescaped(text) if "\\" in text else text
+        if not (cut and _CUT in plain) and not (
+            self._found(plain) or (plain is not text and self._found(text))
+        ):
             return data
+        mask = self.cut if cut else self.texts
         try:
-            found = json.loads(text)
+            # Integers have no limit of digits here; they are not looked at.
+            json.loads(text, parse_int=float)
+        except RecursionError:
+            # Nested too deep to be walked through, which takes nothing from looking for texts.
+            pass
         except ValueError:
-            return self.text(text).encode()
-        return json.dumps(self.value(found), ensure_ascii=False, separators=(",", ":")).encode()
+            return mask([text])[0].encode()
+        clean = _json_masked(text, mask)
+        return data if clean == text else clean.encode()
 
     def value(self, value: Any) -> Any:
         """Return what is JSON-ready without secrets; a number that is one becomes a text."""
@@ -116,24 +148,49 @@ class Masker:
         return _replaced(value, {old: new for old, new in clean.items() if old != new})
 
     def _found(self, text: str) -> list[str]:
-        return [pattern for pattern in self._patterns if pattern in text]
+        if len(self._patterns) <= _FEW:
+            return [pattern for pattern in self._patterns if pattern in text]
+        # One by one takes too long; the beginnings of all of them are looked for at once.
+        heads: set[str] = set()
+        for start in range(0, len(text), _WINDOW):
+            end = min(start + _WINDOW, len(text) - _HEAD + 1)
+            heads |= self._heads.keys() & {text[at : at + _HEAD] for at in range(start, end)}
+        wanted = [pattern for head in heads for pattern in self._heads[head] if pattern in text]
+        return sorted(wanted, key=len, reverse=True)
 
     def _mask(self, match: re.Match[str]) -> str:
         return self._masks[match[0]]
 
-    def _without_rest(self, text: str) -> str:
-        if text.endswith(_CUT):
-            body = text.removesuffix(_CUT)
-            for pattern in self._patterns:
-                for length in range(len(pattern) - 1, limits.MASKED_CHARACTERS - 1, -1):
-                    if body.endswith(pattern[:length]):
-                        return body[:-length] + self._masks[pattern] + _CUT
-        if text.startswith(_CUT):
-            body = text.removeprefix(_CUT)
-            for pattern in self._patterns:
-                for length in range(len(pattern) - 1, limits.MASKED_CHARACTERS - 1, -1):
-                    if body.startswith(pattern[-length:]):
-                        return _CUT + self._masks[pattern] + body[length:]
+    def _without_rests(self, text: str) -> str:
+        if _CUT not in text:
+            return text
+        parts = text.split(_CUT)
+        before = [*map(self._beginnings.without_rest, parts[:-1]), parts[-1]]
+        after = [self._endings.without_rest(part[::-1])[::-1] for part in before[1:]]
+        return _CUT.join([before[0], *after])
+
+
+class _Beginnings:
+    """Finds the beginning of a pattern at the end of a text."""
+
+    __slots__ = ("_heads", "_longest", "_masks", "_sorted")
+
+    def __init__(self, masks: Mapping[str, str]) -> None:
+        self._masks = masks
+        self._sorted = sorted(masks)
+        self._heads = frozenset(pattern[:_HEAD] for pattern in masks)
+        self._longest = max(map(len, masks), default=0)
+
+    def without_rest(self, text: str) -> str:
+        """Return a text that was cut off at its end without what is left of a pattern there."""
+        # From the left, so that the longest is found first. Most places end with one look.
+        for at in range(max(0, len(text) - self._longest), len(text) - _HEAD + 1):
+            if text[at : at + _HEAD] in self._heads:
+                rest = text[at:]
+                # All that begin with the rest stand together, the first of them here.
+                place = bisect_left(self._sorted, rest)
+                if place < len(self._sorted) and self._sorted[place].startswith(rest):
+                    return text[:at] + self._masks[self._sorted[place]]
         return text
 
 
@@ -251,50 +308,6 @@ def _values(opener: sealing.Opener, rows: Iterable[Row[Any]]) -> Iterator[tuple[
             _log.warning("a damaged secret is not masked: %s, version %d", row.name, row.version)
 
 
-def _forms(value: str) -> set[str]:
-    """Return the texts in which a value turns up."""
-    if len(value) < limits.MASKED_CHARACTERS:
-        return set()
-    pieces = [value[start : start + _PIECE] for start in range(0, len(value), _PIECE)]
-    if len(pieces) > 1 and len(pieces[-1]) < _LINE:
-        pieces[-2:] = ["".join(pieces[-2:])]
-    lines = [line.strip() for line in value.splitlines()]
-    # A dashed line is the frame of a key, which is the same for all keys.
-    parts = [line for line in lines if len(line) >= _LINE and not line.startswith("-----")]
-    forms: set[str] = set()
-    for text in dict.fromkeys([value.strip("\r\n"), *pieces, *(parts if len(lines) > 1 else [])]):
-        if len(text) <= 2 * _PIECE:
-            forms |= _escaped(text)
-            forms |= _encoded(text.encode())
-    whole = base64.b64encode(value.encode()).decode()
-    if len(whole) > _WRAPPED:
-        wrapped = [whole[start : start + _WRAPPED] for start in range(0, len(whole), _WRAPPED)]
-        forms.update(line for line in wrapped if len(line) >= _ENCODED)
-    return {form for form in forms if len(form) >= limits.MASKED_CHARACTERS}
-
-
-def _escaped(text: str) -> set[str]:
-    quoted = {quote(text), quote(text, safe=""), quote_plus(text)}
-    forms = {text, repr(text)[1:-1], html.escape(text)} | quoted
-    forms.update(_ESCAPED.sub(lambda match: match[0].lower(), each) for each in quoted)
-    once = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-    for each in once:
-        forms |= {each, json.dumps(each)[1:-1], json.dumps(each, ensure_ascii=False)[1:-1]}
-    return forms
-
-
-def _encoded(data: bytes) -> set[str]:
-    """Return what of the base64 of any text with `data` in it depends on `data` alone."""
-    forms = {data.hex(), data.hex().upper()}
-    for before in range(3):
-        encoded = base64.b64encode(bytes(before) + data).decode()
-        first = (8 * before + 5) // 6
-        last = 8 * (before + len(data)) // 6
-        sure = encoded[first:last]
-        forms |= {sure, sure.replace("+", "-").replace("/", "_")}
-    return forms
-
-
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
@@ -321,3 +334,42 @@ def _replaced(value: Any, masked: dict[str, str]) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return masked.get(str(value), value)
     return value
+
+
+def _json_masked(text: str, mask: Callable[[Sequence[str]], list[str]]) -> str:
+    """Return JSON with its texts and numbers masked, token by token."""
+    said: dict[str, str] = {}
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        if token not in said:
+            said[token] = _decoded(token) if match["text"] is not None else token
+    clean = mask(list(said.values()))
+    changed = {
+        # Half of a pair of surrogates can be escaped in JSON, and not be written otherwise.
+        token: json.dumps(new, ensure_ascii=_SURROGATE.search(new) is not None)
+        for (token, old), new in zip(said.items(), clean, strict=True)
+        if old != new
+    }
+    if not changed:
+        return text
+    return _TOKEN.sub(lambda match: changed.get(match[0], match[0]), text)
+
+
+def _unescaped(text: str) -> str:
+    """Return JSON with the escapes of its texts undone, to look for something in all at once."""
+    # What stands for a backslash meanwhile is in no text that was UTF-8.
+    text = text.replace("\\\\", "\udcff")
+    for escape, character in _ESCAPES.items():
+        text = text.replace(escape, character)
+    if "\\u" in text:
+        text = _NUMBERED.sub(lambda match: str(json.loads(f'"{match[0]}"')), text)
+    return text.replace("\udcff", "\\")
+
+
+def _decoded(token: str) -> str:
+    try:
+        decoded: str = json.loads(token)
+    except ValueError:
+        # Only in what is no JSON.
+        return token[1:-1]
+    return decoded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import shlex
 from collections import deque
 from collections.abc import Sequence
@@ -25,6 +26,10 @@ _SHELL: Final = "/bin/sh"
 _OPERATORS: Final = "|&;<>()$`*?"
 
 
+# What no character of UTF-8 begins with.
+_CONTINUED: Final = bytes(range(0x80, 0xC0))
+
+
 class Captured:
     """What a command wrote to one stream: all of it, or its beginning and its end."""
 
@@ -35,6 +40,7 @@ class Captured:
         self._tail: deque[bytes] = deque()
         self._tail_bytes = 0
         self._left_out_bytes = 0
+        self._cut_in_line = False
 
     def feed(self, data: bytes) -> None:
         """Take what was read."""
@@ -49,14 +55,32 @@ class Captured:
             gone = self._tail.popleft()
             self._tail_bytes -= len(gone)
             self._left_out_bytes += len(gone)
+            self._cut_in_line = not gone.endswith(b"\n")
 
     def lines(self) -> list[str]:
-        """Return the lines as text; bytes that are not UTF-8 are written with escapes."""
-        tail = b"".join(self._tail)
+        """Return the lines as text; bytes that are not UTF-8 are written with escapes.
+
+        A line that was cut ends or begins with a `…`, so that what is left of a secret is known.
+        """
+        head, tail = bytes(self._head), b"".join(self._tail)
         if not self._left_out_bytes:
-            return _lines(bytes(self._head) + tail)
-        marker = f"… {self._left_out_bytes} bytes are left out here …"
-        return [*_lines(bytes(self._head)), marker, *_lines(tail)]
+            return _lines(head + tail)
+        # A character that was cut would stand between such a rest and the mark.
+        whole_head, whole_tail = head[: len(head) - _begun(head)], tail.lstrip(_CONTINUED)
+        lost = len(head) - len(whole_head) + len(tail) - len(whole_tail)
+        before, after = _lines(whole_head), _lines(whole_tail)
+        if before and not head.endswith(b"\n"):
+            before[-1] += "…"
+        if after and self._cut_in_line:
+            after[0] = f"…{after[0]}"
+        return [*before, f"… {self._left_out_bytes + lost} bytes are left out here …", *after]
+
+
+def _begun(data: bytes) -> int:
+    """Return how many bytes at the end are the beginning of a character of UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(data[-4:])
+    return len(decoder.getstate()[0])
 
 
 def _lines(data: bytes) -> list[str]:

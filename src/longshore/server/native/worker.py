@@ -41,6 +41,8 @@ _FEW: Final = 8
 _INCARNATION_CHARACTERS: Final = 64
 _STREAMS: Final = frozenset({"stdout", "stderr", "worker"})
 _UNKNOWN_WORK: Final = "the work does not exist (any more)"
+_LOGS_ASIDE_CHARACTERS: Final = 64 * 1024
+"""More characters of log lines than this are looked through for secrets in a thread."""
 
 
 @router.post("/worker/register")
@@ -174,16 +176,20 @@ async def report(request: Request, call: Worker) -> Response:
     if len(wanted.reports) > limits.CLAIM_WORKS:
         raise TooLarge(f"{len(wanted.reports)} reports; send at most {limits.CLAIM_WORKS} at once.")
     masker = await call.masker()
-    size = sum(len(bytes(each.result)) for each in wanted.reports) if masker else 0
+    size = sum(map(_size, wanted.reports)) if masker else 0
     if size > ASIDE_BYTES:
         endings = await asyncio.to_thread(_endings, wanted.reports, masker)
     else:
         endings = _endings(wanted.reports, masker)
 
     def finish(connection: Connection) -> list[works.Lost]:
-        return worker_surfaces.finish(
-            connection, call.principal.organisation_id, endings, holder=wanted.worker_id
-        )
+        try:
+            return worker_surfaces.finish(
+                connection, call.principal.organisation_id, endings, holder=wanted.worker_id
+            )
+        except RecursionError as error:
+            # A fault of the server would be reported again, for ever.
+            raise TooLarge("A result is nested too deep to be read. Flatten it.") from error
 
     lost = await _as_worker(call, wanted.worker_id, finish)
     return _answer(wire.ReportAnswer(lost=lost))
@@ -194,7 +200,11 @@ async def append_logs(request: Request, call: Worker) -> Response:
     """Keep what user code printed; lines of works that the worker does not hold are dropped."""
     wanted = await struct_body(request, wire.LogRequest)
     masker = await call.masker()
-    texts = masker.cut([line.text for line in wanted.lines])
+    texts = [line.text for line in wanted.lines]
+    if masker and sum(map(len, texts)) > _LOGS_ASIDE_CHARACTERS:
+        texts = await asyncio.to_thread(masker.cut, texts)
+    else:
+        texts = masker.cut(texts)
     lines = [
         logs.NewLine(
             line.work_id,
@@ -320,13 +330,21 @@ def _endings(reports: Sequence[wire.Report], masker: Masker) -> list[works.Endin
     return [_ending(each, masker) for each in reports]
 
 
+def _size(report: wire.Report) -> int:
+    """Return about how much there is to look through."""
+    error = report.error
+    said = 0 if error is None else len(error.message) + len(error.traceback)
+    return len(bytes(report.result)) + said
+
+
 def _ending(report: wire.Report, masker: Masker) -> works.Ending:
     success = report.outcome is wire.Outcome.SUCCESS
     result: bytes | None = bytes(report.result)
     if not success and result == bytes(wire.NO_RESULT):
         result = None
     if result is not None:
-        result = masker.json(result)
+        # What a command printed was cut where there was much of it.
+        result = masker.json(result, cut=True)
     return works.Ending(
         work_id=report.work_id,
         attempt=report.attempt,
