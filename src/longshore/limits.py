@@ -291,6 +291,12 @@ KEYSTORE_VERSIONS: Final = 10
 PDF_PASSWORDS: Final = 200
 """Most passwords of PDFs that one run of an app is given."""
 
+PDF_PASSWORD_CHARACTERS: Final = 256
+"""Longest password of a PDF; the format itself takes 127 bytes."""
+
+RUN_PASSWORDS: Final = 2_000
+"""Most passwords of PDFs of all runs of an organisation that have not ended."""
+
 MASKED_CHARACTERS: Final = 6
 """Shortest value of a secret that is masked: shorter ones are found in all sorts of texts."""
 

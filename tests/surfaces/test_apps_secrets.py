@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from longshore import limits
 from longshore.access import Role, audit, keystore
 from longshore.access.keystore_tables import keystore_entries
 from longshore.clock import ManualClock
 from longshore.engine import works
 from longshore.engine.works import Ending, Outcome
 from longshore.storage import Database
+from longshore.surfaces.apps import secrets
 from tests.surfaces.apps_rig import APP, OWNER, Platform, platform
 from tests.unit.serving import bearer
 
@@ -345,3 +347,45 @@ async def test_passwords_that_cannot_be_used_are_refused(
     )
     assert made.status_code == 400
     assert "belongs to the files of one run" in made.json()["message"]
+
+
+def with_passwords(batch_id: int, passwords: dict[str, str]) -> dict[str, Any]:
+    return {
+        "app_name": APP,
+        "owner": OWNER,
+        "batch_id": batch_id,
+        "settings": {"runtime_config": {"instabase": {"pdf": {"passwords": passwords}}}},
+    }
+
+
+async def test_a_password_that_no_pdf_can_have_is_refused(apps: Platform) -> None:
+    batch_id = await apps.batch("a.pdf")
+    for password, status in (("x" * 257, 413), ("x" * 256, 200)):
+        body = with_passwords(batch_id, {"a.pdf": password})
+        answer = await apps.client.post("/api/v2/apps/runs", json=body)
+        assert answer.status_code == status, answer.text
+        if status == 413:
+            assert "'a.pdf' has 257 characters" in answer.json()["message"]
+            assert kept(apps) == []
+
+
+async def test_runs_that_have_not_ended_have_so_many_passwords_and_then_others_wait(
+    apps: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "RUN_PASSWORDS", 3)
+    body = with_passwords(await apps.batch("a.pdf", "b.pdf"), {"a.pdf": "sesame", "b": "second"})
+    first = await apps.client.post("/api/v2/apps/runs", json=body)
+    assert first.status_code == 200, first.text
+    refused = await apps.client.post("/api/v2/apps/runs", json=body)
+    assert refused.status_code == 413
+    assert "cancel runs that are not needed" in refused.json()["message"]
+    assert len(kept(apps)) == 2
+    # Secrets of other kinds do not count.
+    await make(apps)
+    without = with_passwords(body["batch_id"], {})
+    assert (await apps.client.post("/api/v2/apps/runs", json=without)).status_code == 200
+    # As it is done when a run has ended.
+    apps.database.write_blocking(secrets.forget, apps.organisation_id, first.json()["id"])
+    assert len(kept(apps)) == 1
+    again = await apps.client.post("/api/v2/apps/runs", json=body)
+    assert again.status_code == 200, again.text

@@ -283,6 +283,22 @@ def forget_run(connection: Connection, organisation_id: str, run_id: str) -> int
     return len(entry_ids)
 
 
+def check_runs(connection: Connection, organisation_id: str) -> None:
+    """Raise TooLarge if runs of apps have been given more than `limits.RUN_PASSWORDS` passwords."""
+    count = connection.scalar(
+        select(func.count()).where(
+            keystore_entries.c.organisation_id == organisation_id,
+            keystore_entries.c.scope.like(f"{_RUN}%"),
+        )
+    )
+    if count is not None and count > limits.RUN_PASSWORDS:
+        raise TooLarge(
+            f"With these there would be {count} passwords of PDFs of runs that have not ended, and "
+            f"there can be {limits.RUN_PASSWORDS}. Start the run when others have ended, or cancel "
+            "runs that are not needed."
+        )
+
+
 def _one(organisation_id: str, scope: str, name: str) -> Select[Any]:
     return select(keystore_entries).where(
         keystore_entries.c.organisation_id == organisation_id,

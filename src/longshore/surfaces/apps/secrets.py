@@ -199,12 +199,10 @@ def seal_passwords(
 
     Raises:
         InvalidRequest: a password is empty, or for a file that the run has not.
-        TooLarge: there are more than `limits.PDF_PASSWORDS`.
+        TooLarge: there are more than `limits.PDF_PASSWORDS`, one is too long, or the
+            organisation's runs have `limits.RUN_PASSWORDS`.
     """
-    if len(passwords) > limits.PDF_PASSWORDS:
-        raise TooLarge(
-            f"There are {len(passwords)} passwords; a run takes at most {limits.PDF_PASSWORDS}."
-        )
+    _check_passwords(passwords)
     entries: list[str | None] = [None] * len(names)
     for number, (title, password) in enumerate(passwords.items(), 1):
         places = [place for place, name in enumerate(names) if title in _titles(name)]
@@ -226,6 +224,8 @@ def seal_passwords(
         )
         for place in places:
             entries[place] = entry
+    if passwords:
+        keystore.check_runs(connection, principal.organisation_id)
     return entries
 
 
@@ -311,6 +311,19 @@ def _reached(connection: Connection, principal: Principal, name: str) -> str:
     if not scopes.reaches(principal, name):
         return scopes.workspace_for(connection, principal, name).name
     return workspaces.named(connection, principal.organisation_id, name).name
+
+
+def _check_passwords(passwords: Mapping[str, str]) -> None:
+    if len(passwords) > limits.PDF_PASSWORDS:
+        raise TooLarge(
+            f"There are {len(passwords)} passwords; a run takes at most {limits.PDF_PASSWORDS}."
+        )
+    for title, password in passwords.items():
+        if len(password) > limits.PDF_PASSWORD_CHARACTERS:
+            raise TooLarge(
+                f"The password for {title[:80]!a} has {len(password)} characters; one of a PDF has "
+                f"at most {limits.PDF_PASSWORD_CHARACTERS}. Send the password of the file itself."
+            )
 
 
 def _titles(name: str) -> set[str]:
