@@ -21,6 +21,7 @@ from longshore.clock import ManualClock
 from longshore.errors import Unavailable
 from longshore.server import logging as server_logging
 from longshore.storage import Database, metadata, open_database
+from longshore.surfaces.buckets import updating
 from tests.storage.waiting import until
 from tests.surfaces.buckets_rig import BUCKET, Buckets, buckets_of, payload
 from tests.surfaces.runs_rig import Runs, runs_of
@@ -325,13 +326,25 @@ async def run_command(buckets: Buckets, results: str, expect: int = 200) -> Any:
     return (await buckets.see(work_id))["results"]
 
 
-@pytest.mark.parametrize("levels", [480, 960, 2_000])
+@pytest.mark.parametrize("levels", [480, 2_000])
 async def test_a_report_that_is_nested_deep_is_refused_for_good_by_a_bucket(
     buckets: Buckets, levels: int
 ) -> None:
     deep = "[" * levels + json.dumps(CANARY) + "]" * levels
     assert await run_command(buckets, f'{{"said": {deep}}}', expect=413) is None
     assert traces_in(everything(buckets.database)) == []
+
+
+async def test_a_report_whose_recording_goes_too_deep_is_refused_for_good(
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the stack has room for differs by where it is read."""
+
+    def too_deep(*_given: Any) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr(updating, "record", too_deep)
+    assert await run_command(buckets, '{"said": 1}', expect=413) is None
 
 
 async def test_a_report_that_is_nested_deep_is_taken_where_the_depth_does_not_matter(
