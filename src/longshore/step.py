@@ -27,6 +27,7 @@ that it cannot grow too old while the script loads what it needs.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -399,4 +400,8 @@ if _environment().get("CA_ACCESS_CODE") and _environment().get("ACTIONID"):
         after_in_parent=_Session.lock.release,
         after_in_child=_Session.lock.release,
     )
-    threading.Thread(target=_begin, name="longshore.step", daemon=True).start()
+    _beginning = threading.Thread(target=_begin, name="longshore.step", daemon=True)
+    _beginning.start()
+    # An interpreter that ends while a thread is in the middle of something may crash, and a step
+    # that is finished would count as killed. A server that hangs is not waited for longer.
+    atexit.register(_beginning.join, 2.0)

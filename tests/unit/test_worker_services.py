@@ -215,9 +215,13 @@ class TestRecords:
         gc.collect()
         gc.disable()
         try:
-            for _ in range(20):
-                run(service, inputs)
-            assert gc.collect() < 20
+            # What other tests left running may leave something meanwhile, but not each time.
+            left = []
+            for _ in range(3):
+                for _ in range(20):
+                    run(service, inputs)
+                left.append(gc.collect())
+            assert min(left) < 20, left
         finally:
             gc.enable()
 
