@@ -109,7 +109,8 @@ def test_a_command_comes_back_word_by_word(console: Console) -> None:
     assert back(console, work.payload)["command"] == command
 
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+# Words may not hold the character NUL; values may, which the tests of the surface try.
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 SCALARS = (
     st.none()
     | st.booleans()
