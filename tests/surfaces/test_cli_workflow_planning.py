@@ -40,7 +40,7 @@ def served(database: Database, tmp_path: Path) -> Iterator[Served]:
 def run_id(served: Served) -> str:
     """Apply the workflow and start it; nobody serves its hosts."""
     with httpx.Client(
-        base_url=f"{served.url}/coreauto/v1", headers=bearer(served.first.token)
+        base_url=f"{served.url}/coreauto/v1", headers=bearer(served.first.token), timeout=60
     ) as client:
         for host in ("loading", "office"):
             assert client.put(f"/hosts/{host}", json={}).is_success

@@ -33,7 +33,9 @@ def served(database: Database, tmp_path: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def api(served: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=served.url, headers=bearer(served.first.token)) as client:
+    with httpx.Client(
+        base_url=served.url, headers=bearer(served.first.token), timeout=60
+    ) as client:
         yield client
 
 
