@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 from longshore import limits
 from longshore.errors import InvalidRequest, TooLarge
 from longshore.surfaces.scripts import calendars, starting, workflows
+from longshore.surfaces.scripts.dates import parse_date
 from longshore.surfaces.scripts.tables import scripts_runs
 from longshore.surfaces.scripts.workflows import Workflow
 
@@ -61,7 +62,7 @@ def backfill(
     """
     workflow = workflows.get(connection, organisation_id, name)
     definition = workflows.document(connection, workflow.id, workflow.version)
-    first, last = (calendars.parse_date(each) for each in (wanted.first, wanted.last))
+    first, last = (parse_date(each) for each in (wanted.first, wanted.last))
     if first > last:
         raise InvalidRequest(f"The first date, {first}, is after the last, {last}. Swap them.")
     _check_range((last - first).days + 1)

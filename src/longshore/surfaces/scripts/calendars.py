@@ -12,6 +12,7 @@ from longshore.clock import SECOND_US
 from longshore.errors import InvalidRequest
 from longshore.surfaces.scripts import cron
 from longshore.surfaces.scripts.cron import Instant
+from longshore.surfaces.scripts.dates import parse_date
 from longshore.surfaces.scripts.definition.model import Calendar, ScheduleTrigger
 
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -61,19 +62,6 @@ def days_of(calendar: Calendar) -> Days:
         frozenset(_WEEKDAYS.index(each) for each in calendar.working_days),
         frozenset(parse_date(each) for each in calendar.holidays),
     )
-
-
-def parse_date(text: str) -> date:
-    """Return a date written as YYYY-MM-DD; InvalidRequest for anything else."""
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        day = None
-    if day is None or day.isoformat() != text:
-        raise InvalidRequest(
-            f"{text[:40]!r} is no date. Write it as YYYY-MM-DD, such as 2027-01-31."
-        )
-    return day
 
 
 def counting(days: Days, which: str) -> Callable[[date], bool] | None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, delete, select
@@ -14,11 +12,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from longshore.errors import InvalidRequest, NotFound, TooLarge
 from longshore.storage import now_us
 from longshore.surfaces.scripts import advancing, places, triggers
+from longshore.surfaces.scripts.dates import parse_date
 from longshore.surfaces.scripts.definition import model
 from longshore.surfaces.scripts.tables import scripts_flags
 
 NAME_CHARACTERS: Final = 128
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +121,8 @@ def _place(organisation_id: str, flag: model.Flag, on: str) -> dict[str, Any]:
         "name": flag.name,
         "system_name": flag.system_name,
         "source_system_name": flag.source_system_name,
-        "date": checked_date(on),
+        "date": parse_date(on).isoformat(),
     }
-
-
-def checked_date(text: str) -> str:
-    """Return a date that is written as YYYY-MM-DD, or raise InvalidRequest."""
-    try:
-        if _DATE.fullmatch(text):
-            return date.fromisoformat(text).isoformat()
-    except ValueError:
-        pass
-    raise InvalidRequest(f"{text[:40]!a} is no date. Write it as YYYY-MM-DD, such as 2025-01-31.")
 
 
 def _flag(row: Row[Any]) -> Flag:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -17,6 +17,7 @@ from longshore.storage import now_us
 from longshore.surfaces.scripts import admission, advancing, matrix, workflows
 from longshore.surfaces.scripts import board as boards
 from longshore.surfaces.scripts.board import Board, RunStep
+from longshore.surfaces.scripts.dates import parse_date
 from longshore.surfaces.scripts.definition.model import Status, Step, Workflow
 from longshore.surfaces.scripts.hosts import fold
 from longshore.surfaces.scripts.tables import (
@@ -79,7 +80,7 @@ def start(  # noqa: PLR0913 - one argument a fact, all by name
         InvalidRequest: the date or the payload cannot be used.
         TooLarge: the payload, or the number of steps, is over the limit.
     """
-    check_date(business_date)
+    parse_date(business_date)
     version = _pinned(connection, organisation_id, workflow_id, version)
     definition = workflows.document(connection, workflow_id, version)
     run_id = _insert(
@@ -124,16 +125,6 @@ def _insert(connection: Connection, event: EventRow | None, **facts: Any) -> int
 def today(connection: Connection) -> str:
     """Return the date of now in UTC: the business date where nobody says another."""
     return datetime.fromtimestamp(now_us(connection) / SECOND_US, UTC).date().isoformat()
-
-
-def check_date(text: str) -> None:
-    """Raise InvalidRequest unless `text` is a date as YYYY-MM-DD."""
-    try:
-        if date.fromisoformat(text).isoformat() == text:
-            return
-    except ValueError:
-        pass
-    raise InvalidRequest(f"{text[:40]!r} is no date; give a business date as YYYY-MM-DD.")
 
 
 def _pinned(

@@ -10,6 +10,7 @@ from longshore import limits
 from longshore.errors import InvalidRequest
 from longshore.surfaces.scripts import calendars, cron
 from longshore.surfaces.scripts.calendars import Days
+from longshore.surfaces.scripts.dates import parse_date
 from longshore.surfaces.scripts.definition.model import (
     Calendar,
     Flag,
@@ -62,7 +63,7 @@ def _too_many(workflow: Workflow) -> Iterator[Finding]:
 def _calendar(calendar: Calendar) -> Iterator[Finding]:
     for number, text in enumerate(calendar.holidays):
         try:
-            calendars.parse_date(text)
+            parse_date(text)
         except InvalidRequest:
             yield (
                 ("calendar", "holidays", number),

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from longshore.clock import iso
 from longshore.edge.paging import Page, paging
 from longshore.surfaces.scripts import callers, flags
+from longshore.surfaces.scripts.dates import parse_date
 from longshore.surfaces.scripts.definition import model
 from longshore.surfaces.scripts.flags import Flag
 from longshore.surfaces.scripts.routes.bodies import body_of, documented
@@ -81,7 +82,7 @@ async def list_flags(
             "name": name,
             "system_name": system,
             "source_system_name": source,
-            "date": None if date is None else flags.checked_date(date),
+            "date": None if date is None else parse_date(date).isoformat(),
         },
         limit=page.limit,
         offset=page.offset,
