@@ -2,6 +2,8 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Where it is set, each of the hundreds of processes that the tests start would compile everything.
+unexport PYTHONDONTWRITEBYTECODE
 # The theme advertises its successor in each build otherwise.
 export NO_MKDOCS_2_WARNING := 1
 
@@ -24,7 +26,7 @@ CHECKS := lint format-check types imports tidy generated spelling docs-check
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 	--constraint constraints.txt --build-constraint constraints.txt
 
-.PHONY: help venv demo test check bench bench-buckets bench-pipelines bench-corpus bench-scripts docs constraints clean
+.PHONY: help venv demo test check bench bench-buckets bench-pipelines bench-corpus bench-scripts bench-dashboard pictures docs constraints clean
 .PHONY: lint format-check types imports tidy generated spelling docs-check
 
 help: ## List these targets
@@ -35,9 +37,10 @@ venv: $(COMPLETE) $(CLIENTS) ## Make the environment in .venv, with everything f
 	@echo "==> $(VENV) is ready: . $(BIN)/activate"
 
 demo: $(RUNTIME) ## Read receipts with OCR, kill the worker three times, lose nothing, clean up
-	@$(BIN)/longshore demo receipts
+	@$(BIN)/longshore demo receipts --kills 3 --own-server
 
 test: $(COMPLETE) $(CLIENTS) ## Run all tests
+	@sh tools/browser.sh
 	@echo "==> Running the tests in $(TEST_PROCESSES) processes"
 	@$(BIN)/python -m pytest --quiet --numprocesses $(TEST_PROCESSES) --dist worksteal \
 		--durations 10 $(PYTEST_ARGS)
@@ -67,6 +70,14 @@ bench-corpus: $(COMPLETE) ## Read receipts' lines with OCR, and measure the API 
 bench-scripts: $(COMPLETE) ## Measure how soon steps begin after events, and how many fit into a minute; QUICK=1 for one round
 	@echo "==> benchmarks/scripts.py: some minutes, or one with QUICK=1"
 	@$(BIN)/python benchmarks/scripts.py $(if $(QUICK),--quick)
+
+bench-dashboard: $(COMPLETE) ## Time each page of the dashboard with a million works; QUICK=1 for 100,000
+	@echo "==> benchmarks/dashboard.py: some minutes for each database, or a few with QUICK=1"
+	@$(BIN)/python benchmarks/dashboard.py $(if $(QUICK),--quick)
+
+pictures: $(COMPLETE) ## Draw the pictures of the dashboard in the documentation anew
+	@sh tools/browser.sh
+	@LONGSHORE_PICTURES=1 $(BIN)/python -m pytest --quiet tests/browser
 
 docs: $(COMPLETE) ## Write the generated reference pages and build the site into site/
 	@echo "==> Writing the reference pages"
@@ -144,7 +155,7 @@ $(RUNTIME): $(DECLARED) | $(BIN)/python
 
 $(COMPLETE): $(DECLARED) | $(BIN)/python
 	@echo "==> Installing Longshore and all tools for development (a few minutes the first time)"
-	@$(INSTALL) --editable '.[postgres,ocr,workbooks,dask,ray,parquet,corpus]' --group dev
+	@$(INSTALL) --editable '.[postgres,ocr,workbooks,dask,ray,parquet,corpus,otel,tui]' --group dev
 	@touch $(RUNTIME) $@
 
 $(CLIENTS): $(VENV)/clients/%/.is-complete: tests/clients/requirements-%.txt | $(BIN)/python

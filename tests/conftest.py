@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
+import signal
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,6 +19,15 @@ from longshore.storage import Database, open_database
 
 KINDS = ("sqlite", "postgresql")
 OpenDatabase = Callable[[], Database]
+MEMORY = "/dev/shm"
+MEMORY_BYTES = 4 * 2**30
+"""What has to be free there: containers have very little of it unless they are given more."""
+
+
+def pytest_configure() -> None:
+    # A shell lets what it starts in the background ignore Ctrl-C, and so would all that tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class PostgreSQLServer:
@@ -40,7 +51,7 @@ class PostgreSQLServer:
     def new_database(self) -> str:
         """Return the address of a fresh, migrated database."""
         name = f"test_{secrets.token_hex(6)}"
-        self._admin(f"CREATE DATABASE {name} TEMPLATE template_longshore")
+        self._admin(f"CREATE DATABASE {name} TEMPLATE template_longshore STRATEGY file_copy")
         return self._at(name)
 
     def empty_database(self) -> str:
@@ -72,10 +83,17 @@ def postgresql_server() -> Iterator[PostgreSQLServer]:
     # Not under pytest's own directory: each start of pytest closes that to other users, and the
     # server, which never runs as root, would lose its data. Its paths may pass the limit on the
     # length of a socket's path, too.
-    with tempfile.TemporaryDirectory(prefix="longshore-") as directory:
+    with tempfile.TemporaryDirectory(prefix="longshore-", dir=_memory()) as directory:
         server = PostgreSQLServer(Path(directory, "pg"))
         yield server
         server.stop()
+
+
+def _memory() -> str | None:
+    """Return a directory in memory: a database has a thousand files, and a disk takes its time."""
+    if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < MEMORY_BYTES:
+        return None
+    return MEMORY
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ echo "==> Installing the newest of everything into a fresh environment"
 python3.11 -m venv "$fresh/venv"
 pip="$fresh/venv/bin/python -m pip --quiet --disable-pip-version-check --no-input"
 $pip install --upgrade pip
-$pip install --editable '.[postgres,ocr,workbooks,dask,ray,parquet,corpus]' --group dev hatchling editables
+$pip install --editable '.[postgres,ocr,workbooks,dask,ray,parquet,corpus,otel,tui]' --group dev hatchling editables
 {
     echo "# Exact versions of everything, tried together. Written by \`make constraints\`."
     $pip freeze --all --exclude-editable | grep -v -i '^setuptools=='

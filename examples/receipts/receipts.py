@@ -20,7 +20,14 @@ def load_models() -> None:
 
 
 # Each death of a worker costs the files in its hands an attempt, through no fault of theirs.
-@longshore.app("Meal Receipt", owner="Instabase", version="1.0.0", timeout_s=120, attempts_max=5)
+@longshore.app(
+    "Meal Receipt",
+    owner="Instabase",
+    version="1.0.0",
+    timeout_s=120,
+    attempts_max=5,
+    review_below=0.6,
+)
 def meal_receipt(file: longshore.InputFile) -> list[longshore.Document]:
     """Read merchant, date, total and more from a picture or PDF of one or several receipts."""
     from receipt_reader import extraction, pages, recognition  # noqa: PLC0415 - as above

@@ -51,6 +51,13 @@ def new(kind: str) -> str:
     )
 
 
+def earliest(kind: str, time_us: int) -> str:
+    """Return what sorts before every id of the kind that is made at `time_us` or later."""
+    # A UUIDv7 begins with 48 bits of milliseconds.
+    bits = min(max(time_us // 1_000, 0), 2**48 - 1) << 82
+    return f"{kind}_" + "".join(_ALPHABET[bits >> shift & 31] for shift in range(125, -1, -5))
+
+
 def uuid() -> str:
     """Return a new time-ordered id as a UUID with dashes, for protocols that want one."""
     return str(uuid_utils.uuid7())

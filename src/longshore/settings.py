@@ -76,6 +76,11 @@ class Settings(BaseSettings):
         description="Private networks that webhooks may be sent to, with commas in between, such as "
         "127.0.0.0/8,::1/128 for a receiver on this machine; without it only public addresses.",
     )
+    trusted_proxies: Networks = Field(
+        default=(),
+        description="Addresses of reverse proxies, such as 127.0.0.1/32, whose X-Forwarded-Proto and "
+        "X-Forwarded-For are believed; without it the server thinks that it is called by plain HTTP.",
+    )
     slack_webhook_url: SecretStr | None = Field(
         default=None,
         description="Address that works are told to Slack at, an incoming webhook of Slack or of "
@@ -88,6 +93,12 @@ class Settings(BaseSettings):
         ge=1,
         le=86_400,
         description="How long the one-time code of a script step is valid for its Init, in seconds.",
+    )
+
+    tracing: bool = Field(
+        default=False,
+        description="Whether requests, transactions and attempts are traced (on or off); needs the "
+        "extra [otel]. Where to and how many: the OTEL_* variables.",
     )
 
     fault: str | None = Field(
@@ -114,6 +125,10 @@ class ClientSettings(BaseSettings):
     url: str | None = Field(default=None, description="Address of the server.")
     key: str | None = Field(default=None, description="API key.")
     data: Path | None = Field(default=None, description="Data directory of a local server.")
+    tracing: bool = Field(
+        default=False,
+        description="Whether requests and attempts are traced (on or off); needs the extra [otel].",
+    )
 
 
 def child_environment(**extra: str) -> dict[str, str]:

@@ -25,6 +25,8 @@ from typing import IO, Any, TypeVar
 import httpx
 import psutil
 
+from longshore.wire.connecting import connection_options
+
 T = TypeVar("T")
 
 START_S = 30.0
@@ -241,7 +243,8 @@ class Server(Command):
         if not self.running:
             return True
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=2.0, trust_env=False).is_success
+            options = connection_options(self.url)
+            return httpx.get(f"{self.url}/readyz", timeout=2.0, **options).is_success
         except httpx.TransportError:
             return False
 

@@ -17,7 +17,6 @@ APICODE = "/coreauto/v1/auth/apicode"
 OPEN_POSTS = frozenset({TOKEN, APICODE})
 """What takes a body without a key; a key or a code in it is how a client gets its token."""
 OPEN = OPEN_POSTS | {
-    "/",
     "/healthz",
     "/readyz",
     "/health",
@@ -42,6 +41,8 @@ READING_POSTS = frozenset(
     }
 )
 """What only reads: a query does not fit an address, or the published protocol has it so."""
+OWN_POSTS = frozenset({"/longshore/v1/sign-in-codes"})
+"""What a key makes for itself, whatever its role is: a way into the dashboard, as that very key."""
 CHANGING_GETS = frozenset(
     {
         "/buckets/audit/failed",
@@ -58,6 +59,7 @@ KINDS = {
     "batch_id": "batch",
     "job_id": "job",
     "session_id": "session",
+    "document": "document",
     "deployment_id": "deployment",
     "key_id": "key",
     "queue_id": "queue",
@@ -165,7 +167,7 @@ class Operation:
 
     @property
     def changes(self) -> bool:
-        if self.path in READING_POSTS:
+        if self.path in READING_POSTS | OWN_POSTS:
             return False
         return self.takes_body or self.path in CHANGING_GETS
 

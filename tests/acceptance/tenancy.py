@@ -63,6 +63,8 @@ class World:
             f"/api/v2/apps/runs/{run}",
             f"/api/v2/apps/runs/{run}/results",
             f"/api/v2/apps/runs/{self.open_run}",
+            "/longshore/v1/apps/reviews",
+            f"/longshore/v1/apps/reviews/{run}/{self.ids['document']}",
             "/api/v2/apps/deployments",
             f"/api/v2/jobs/{self.ids['job']}",
             f"/longshore/v1/works/{self.ids['work']}/events",
@@ -225,7 +227,8 @@ def _second_key(server: Server) -> str:
 def _finish(user: User, holder: Holder, run_id: str) -> None:
     while user.run(run_id)["status"] == "RUNNING":
         for work in holder.claim(wait_s=0.3):
-            result = {"documents": [{"fields": [{"name": "secret", "value": CANARY}]}]}
+            document = {"fields": [{"name": "secret", "value": CANARY}], "review": CANARY}
+            result = {"documents": [document]}
             holder.report(work, "success", result=result)
 
 
@@ -242,6 +245,7 @@ def _gather(owner: User, holder: Holder, run_id: str) -> dict[str, str]:
     return {
         "work": owner.works(run_id)[0]["id"],
         "run": run_id,
+        "document": "0-0",
         "batch": str(batch_id),
         "job": job,
         "session": session,

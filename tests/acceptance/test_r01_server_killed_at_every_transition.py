@@ -60,6 +60,8 @@ ELSEWHERE = {
     Reason.WORKER_LOST,
     # What is reopened is a deletion that is asked for again: see below.
     Reason.REOPENED,
+    # By a person's word: see test_works_acting_killed.
+    Reason.HELD,
 }
 POINTS = [
     pytest.param(reason, where, id=f"{where}-{reason}")

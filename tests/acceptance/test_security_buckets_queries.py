@@ -2,7 +2,8 @@
 
 The query language has property tests of its own; these go through the whole application, where
 the tenant is added, on both databases. LONGSHORE_TEST_EXAMPLES=50000 asks for more, and
-LONGSHORE_TEST_SEED repeats a run.
+LONGSHORE_TEST_SEED repeats a run. Where a gate decides, each run asks the same, so that a change is
+judged by what it changed; at a desk and in long runs, each asks something else.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ from tests.surfaces.results_rig import Harbour, harbour
 from tests.unit.serving import bearer
 
 EXAMPLES = int(os.environ.get("LONGSHORE_TEST_EXAMPLES", "0"))
-SEED = int(os.environ.get("LONGSHORE_TEST_SEED", "0")) or secrets.randbelow(2**32)
+GATE_SEED = 2_303_748_312
+"""It once asked for an array of 1.7e308 elements, which was answered with 500."""
+_CHANCE = GATE_SEED if os.environ.get("CI") and not EXAMPLES else secrets.randbelow(2**32)
+SEED = int(os.environ.get("LONGSHORE_TEST_SEED", "0")) or _CHANCE
 REQUESTS = EXAMPLES or 400
 LONGEST_S = 5.0
 """CPU time that one query may take, however it is made."""

@@ -17,7 +17,7 @@ from tests.acceptance.tenancy_corpus import BODIES as CORPUS_BODIES
 from tests.acceptance.tenancy_corpus import QUERIES, filled
 from tests.acceptance.tenancy_scripts import BODIES as SCRIPTS_BODIES
 
-ONLY_BESIDE_ANOTHER = {"file", "part"}
+ONLY_BESIDE_ANOTHER = {"file", "part", "document"}
 """These name something only together with the parameter before them."""
 
 ANSWERS_NOTHING = {
@@ -38,9 +38,14 @@ MAKES_ONES_OWN = {
 
 BODIES: dict[str, Any] = {
     "hold": {"why": "because"},
+    "works/{work_id}/release": {"why": "because"},
+    "works/{work_id}/retry": {"why": "because"},
     "sessions/{session_id}": {"action": "abort"},
     "deployments/{deployment_id}": {"name": "stolen"},
     "deployments/{deployment_id}/runs": {"batch_id": 1},
+    "reviews/{run_id}/{document}/correct": {"version": 1, "class_name": "stolen"},
+    "reviews/{run_id}/{document}/accept": {"version": 1, "class_name": "stolen"},
+    "reviews/{run_id}/{document}/reopen": {"version": 1, "reason": "stolen"},
     "settings/{pipeline}": {"archive_after_s": 1.0},
     "batch/{batch_id}": {"batch_status": "cancelled"},
     "batch/{batch_id}/chunks": {"chunks": [{"id": "forged", "data": {"inputs": [{"value": 1}]}}]},

@@ -27,7 +27,7 @@ from tests.acceptance.conftest import Harbour
 from tests.acceptance.harness import Server
 
 ENDS_WITHIN_S = 40.0
-DELAY_S = 10.0
+DELAY_S = 14.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ WORK_TABLES = {
     "events": tables.events.c.work_id,
     "notices": tables.notices.c.work_id,
     "logs": tables.logs.c.work_id,
+    "traces": tables.traces.c.work_id,
 }
 
 

@@ -35,6 +35,10 @@ class Item:
     lease_until_us: int | None = None
     retry_us: int | None = None
     result: bytes | None = None
+    held: bool = False
+    """Whether its own time stands aside for a hold, also once it was cancelled."""
+    blocked: bool = False
+    """Whether it waited for others when it was held."""
 
     @property
     def final(self) -> bool:
@@ -240,6 +244,32 @@ class Model:
         self.items.pop(work_id, None)
         self.told = Counter({told: n for told, n in self.told.items() if told[0] != work_id})
 
+    def hold(self, work_ids: Iterable[str]) -> set[str]:
+        """Hold what is queued or waits; return what is held by this."""
+        there = (self.items[one] for one in set(work_ids) if one in self.items)
+        chosen = [
+            item for item in there if item.state in ("queued", "waiting") and item.reason != "held"
+        ]
+        for item in chosen:
+            item.held, item.blocked = True, item.reason == "blocked"
+            item.go("waiting", "held")
+        return {item.id for item in chosen}
+
+    def let_go(self, work_ids: Iterable[str], now_us: int) -> set[str]:
+        """Let go what is held; return it."""
+        there = (self.items[one] for one in set(work_ids) if one in self.items)
+        chosen = [item for item in there if item.reason == "held"]
+        for item in chosen:
+            item.held = False
+            if item.blocked:
+                item.go("waiting", "blocked")
+            elif item.due_us > now_us:
+                item.go("waiting", "delayed")
+            else:
+                item.go("queued", "released")
+        self.settle(now_us)
+        return {item.id for item in chosen}
+
     def retry_given(self, work_ids: Iterable[str]) -> int:
         failed = [
             item
@@ -250,12 +280,14 @@ class Model:
             item.go("queued", "retried")
         return len(failed)
 
-    def reopen(self, work_ids: Iterable[str]) -> set[str]:
+    def reopen(self, work_ids: Iterable[str], now_us: int) -> set[str]:
         over = {one for one in work_ids if one in self.items and self.items[one].final}
         for work_id in over:
             item = self.items[work_id]
             item.go("queued", "reopened")
             item.attempts_max = max(item.attempts_max, item.attempt + 1)
+            if item.held:
+                item.held, item.due_us = False, now_us
         return over
 
     def settle(self, now_us: int) -> None:

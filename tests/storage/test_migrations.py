@@ -13,6 +13,7 @@ from sqlalchemy import CheckConstraint, Connection, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.schema import CreateIndex
 
+import longshore.server.app  # noqa: F401 - it knows all tables
 from longshore.engine import tables
 from longshore.errors import ConfigurationError
 from longshore.storage import Database, metadata, migrating, open_database

@@ -19,11 +19,19 @@ import pytest
 from sqlalchemy import Connection, Text, bindparam, event, text
 
 from longshore.clock import ManualClock
-from longshore.engine import endings, janitor, queues, works
+from longshore.engine import (
+    endings,
+    filtering,
+    janitor,
+    queues,
+    searching,
+    searching_paths,
+    works,
+)
 from longshore.engine.works import Ending, NewWork, Outcome
 from longshore.storage import open_database
 from tests.conftest import KINDS
-from tests.storage.driving import LEASE_S, Engine
+from tests.storage.driving import LEASE_S, ORGANISATION, Engine
 
 ROWS = 20_000
 HELD = 200
@@ -266,4 +274,29 @@ def test_what_follows_an_end_is_found_by_index(filled: Engine) -> None:
         assert works.finish(connection, [ending], holder=first[2]) == []
 
     for plan in plans(filled, submit_and_finish):
+        assert goes_by_key(plan, dialect=filled.database.dialect), plan
+
+
+@pytest.mark.parametrize(
+    "wanted", ["", "state:queued", "state:failure queue:first", "state:running", "priority:>1"]
+)
+def test_a_search_walks_the_key_or_takes_few_works_from_an_index(
+    filled: Engine, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In proportion to this table, as the real one is to a million works.
+    monkeypatch.setattr(searching, "WINDOW", 2_000)
+    monkeypatch.setattr(searching_paths, "FEW", 500)
+    find = partial(searching.page, at_us=filled.clock.now_us(), before="wk_w")
+    for plan in plans(filled, lambda c: find(c, ORGANISATION, filtering.parse(wanted))):
+        assert not scans_works(plan), plan
+
+
+def test_holding_and_letting_go_go_by_the_key(filled: Engine) -> None:
+    chosen = [work_id for work_id, *_ in held(filled, 5)]
+
+    def hold_and_release(connection: Connection) -> None:
+        works.hold(connection, chosen, actor="ann", why="x")
+        works.release(connection, chosen, actor="ann", why="x")
+
+    for plan in plans(filled, hold_and_release):
         assert goes_by_key(plan, dialect=filled.database.dialect), plan

@@ -253,7 +253,17 @@ class EngineMachine(BucketRules):
 
     @rule(chosen=st.lists(items, min_size=1, max_size=2))
     def reopen(self, chosen: list[str]) -> None:
-        assert set(self.engine.reopen(*chosen)) == self.model.reopen(chosen)
+        assert set(self.engine.reopen(*chosen)) == self.model.reopen(chosen, self.now_us)
+
+    @rule(chosen=st.lists(items, min_size=1, max_size=3))
+    def hold(self, chosen: list[str]) -> None:
+        held = self.engine.do(works.hold, chosen, actor="ann", why="to look at it")
+        assert set(held) == self.model.hold(chosen)
+
+    @rule(chosen=st.lists(items, min_size=1, max_size=3))
+    def let_go(self, chosen: list[str]) -> None:
+        released = self.engine.do(works.release, chosen, actor="ann", why="looked at")
+        assert set(released) == self.model.let_go(chosen, self.now_us)
 
     @rule(work_id=consumes(items))
     def forget(self, work_id: str) -> None:
@@ -331,6 +341,7 @@ class EngineMachine(BucketRules):
         """I3: with holds released and workers that work, all works become final."""
         for queue_id in self.queue_ids:
             self.engine.do(queues.release, queue_id)
+        self.let_go(list(self.model.items))
         rounds = len(self.model.items) + 5
         for _ in range(rounds):
             self.clock.advance(3700)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from longshore import ids
-from longshore.engine import insights, queues, workers, works
+from longshore.engine import activity_census, insights, measures, queues, workers, works
 from longshore.engine.works import Outcome
 from longshore.errors import NotFound
 from tests.storage.driving import LEASE_S, ORGANISATION, Engine
@@ -245,3 +245,26 @@ def test_rates_count_the_changes_of_the_window(engine: Engine) -> None:
 def test_counts_of_a_group_that_is_not_there_are_zero(engine: Engine) -> None:
     counts = engine.counts(ids.new(ids.GROUP))
     assert (counts.submitted, counts.pending, counts.by_state) == (0, 0, {})
+
+
+def test_the_census_counts_as_the_works_do_as_of_its_time(engine: Engine) -> None:
+    register(engine)
+    engine.at("running")
+    engine.submit_many(2)
+    engine.at("success")
+    engine.at("failure")
+
+    def both() -> tuple[list[insights.QueueCounts], tuple[list[insights.QueueCounts], int]]:
+        read = engine.database.read_blocking
+        return read(insights.queue_counts, ORGANISATION), read(measures.census_counts, ORGANISATION)
+
+    exact, (census, counted_us) = both()
+    assert census == exact, "where nobody has counted yet, it counts"
+    taken = engine.database.read_blocking(activity_census.take)
+    engine.database.write_blocking(activity_census.keep, taken, took_us=1)
+    engine.clock.advance(5)
+    engine.submit()
+    later, (census, counted_us) = both()
+    assert (census, counted_us) == (exact, taken.at_us)
+    assert later[0].counts.submitted == exact[0].counts.submitted + 1
+    assert engine.database.read_blocking(measures.census_counts, "og_other")[0] == []

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from longshore import ids
-from longshore.engine import artifacts, janitor, logs, queues, workers, works
+from longshore.engine import artifacts, janitor, logs, queues, traces, workers, works
 from longshore.engine.artifacts import Discarded
 from longshore.engine.logs import NewLine
 from longshore.engine.works import Outcome
 from longshore.errors import Conflict, InvalidRequest, NotFound
 from longshore.limits import LOG_LINE_CHARACTERS, LOG_LINES_PER_ATTEMPT
 from tests.storage.driving import ORGANISATION, WORK_TABLES, Engine
+
+TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
 
 
 def print_line(engine: Engine, work_id: str, text: str, *, attempt: int = 1) -> int:
@@ -35,6 +37,7 @@ def test_forgetting_leaves_no_row_of_a_work_in_any_table(engine: Engine) -> None
     engine.claim()
     print_line(engine, second, "hello")
     engine.finish(second)
+    engine.do(traces.keep, TRACEPARENT, [first, second])
     before = engine.rows()
     assert all(before.values()), "each table has a row to lose"
     counts = engine.forget(first, second)

@@ -20,7 +20,7 @@ from longshore.engine.works import Ending, Lease, Outcome
 from longshore.storage import Database
 from longshore.surfaces.apps import catalogue, retention
 from longshore.surfaces.apps.jobs import HANDLERS
-from longshore.wire.worker import AppDocument, AppField, AppPage, AppPayload, AppResult
+from longshore.wire.payloads import AppDocument, AppField, AppPage, AppPayload, AppResult
 from tests.unit.serving import Served, bearer, serving
 
 OWNER = "Instabase"

@@ -18,7 +18,7 @@ from longshore.engine import janitor
 from longshore.storage import Database
 from longshore.surfaces.pipelines import chunks
 from longshore.surfaces.pipelines.tables import pipeline_inputs, pipeline_outputs
-from longshore.wire.worker import ChunkPayload, ChunkResult
+from longshore.wire.payloads import ChunkPayload, ChunkResult
 from tests.unit.serving import Served, bearer, serving
 
 NAME = "my-folder/my-service"

@@ -20,7 +20,7 @@ from longshore.engine.works import Ending, Outcome
 from longshore.server.app import create_app
 from longshore.storage import Database
 from longshore.surfaces.apps import catalogue
-from longshore.wire.worker import AppDocument, AppField, AppPayload, AppResult
+from longshore.wire.payloads import AppDocument, AppField, AppPayload, AppResult
 from tests.unit.serving import make_context
 
 APP, OWNER, VERSION = "Meal Receipt", "Instabase", "1.0.0"

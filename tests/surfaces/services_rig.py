@@ -25,7 +25,8 @@ from longshore.surfaces.pipelines.routes import open as open_routes
 from longshore.surfaces.pipelines.routes import services as service_routes
 from longshore.surfaces.pipelines.services import Version
 from longshore.surfaces.pipelines.tables import pipeline_chunks, pipeline_inputs, pipeline_outputs
-from longshore.wire.worker import NO_RESULT, ChunkResult, InputField, ServiceOffer
+from longshore.wire.payloads import NO_RESULT, ChunkResult
+from longshore.wire.worker import InputField, ServiceOffer
 from tests.unit.serving import Served, serving
 
 NAME = "my-folder/my-service"

@@ -198,6 +198,7 @@ async def test_retention_goes_on_after_the_deployment_is_deleted(
     assert apps.sweep() == {
         "runs": 1,
         "uploads": 0,
+        "reviews": 0,
         "finishers": 0,
         "deployments": 1,
         "deletions": 0,

@@ -9,7 +9,7 @@ from longshore.clock import ManualClock
 from longshore.engine import artifacts, works
 from longshore.engine.works import Ending, Outcome
 from longshore.surfaces.apps.finishing import finish_run
-from longshore.wire.worker import AppPayload, AppResult
+from longshore.wire.payloads import AppPayload, AppResult
 from tests.surfaces.apps_rig import APP, OWNER, RECEIPT, Answer, Platform
 
 

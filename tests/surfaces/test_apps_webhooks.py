@@ -20,7 +20,7 @@ from longshore.engine import tables as engine_tables
 from longshore.engine.works import State
 from longshore.storage import metadata
 from longshore.webhooks import verify
-from longshore.wire.worker import AppPayload
+from longshore.wire.payloads import AppPayload
 from tests.surfaces.apps_rig import APP, OWNER, Answer, Platform
 from tests.surfaces.webhooks_rig import (
     DEADLINE_S,

@@ -95,6 +95,7 @@ def test_a_filter_matches_as_mongodb_documents(
         ({"a": {"$exists": "yes"}}, ["$exists takes true or false"]),
         ({"a": {"$size": 1.5}}, ["whole number"]),
         ({"a": {"$size": float("inf")}}, ["a.$size"]),
+        ({"a": {"$size": 1.7e308}}, ["a.$size", "from 0 to 2147483647"]),
         ({"a": {"$not": 5}}, ["a.$not", "operators"]),
         ({"a": {"$not": {}}}, ["$not has no operators"]),
         ({"a": {"$options": "i"}}, ["$options", "$regex"]),

@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw
 
 from longshore.cli.exit_codes import ExitCode
 from longshore.cli.main import main
-from longshore.corpus.formats import remote
-from longshore.corpus.formats.remote import Remote
+from longshore.sdk import corpora
+from longshore.sdk.corpora import Remote
 from longshore.storage import Database
 from longshore.surfaces.corpus.tables import (
     corpus_elements,
@@ -145,7 +145,7 @@ def test_a_page_lies_on_all_of_its_image(longshore: Command, served: Served) -> 
 def test_an_import_that_is_repeated_makes_nothing_twice(
     longshore: Command, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "BULK", 2)
+    monkeypatch.setattr(corpora, "BULK", 2)
     for name in ("one", "two", "three"):
         scan(f"scans/book/{name}.png")
     Path("scans/book/one.xml").write_text(PAGE_2013, encoding="utf-8")
@@ -169,7 +169,7 @@ def test_an_import_that_is_repeated_makes_nothing_twice(
 def test_an_import_that_broke_off_goes_on_where_it_was(
     longshore: Command, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "BULK", 4)
+    monkeypatch.setattr(corpora, "BULK", 4)
     scan("scans/one.png")
     Path("scans/one.csv").write_text(
         "".join(f"0,{y},90,{y},90,{y + 9},0,{y + 9},line\n" for y in range(0, 90, 10)),

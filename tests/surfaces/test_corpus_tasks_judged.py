@@ -42,6 +42,22 @@ async def test_a_task_that_leaves_elements_in_the_queue_has_failed(processes: Pr
     assert (await processes.process(made))["state"] == "failed"
 
 
+async def test_a_task_that_asked_while_others_held_all_is_tried_again(
+    processes: Processes,
+) -> None:
+    processes.pages("p1", "p2")
+    made = await processes.start(queue=True, chunks=2)
+    first, second = await processes.claim()
+    elements = [await _take(processes, first) for _ in range(2)]
+    token = first["payload"]["token"]
+    await processes.say(made, elements[0], "processed", token=token)
+    # The second finds nothing now; then the first is lost, and what it held comes back.
+    await processes.say(made, elements[1], "queued", token=token)
+    await _end(processes, second, 1)
+    assert "failed" not in await _tasks(processes, made)
+    assert (await processes.process(made))["state"] == "running"
+
+
 async def test_a_task_whose_only_element_failed_has_failed(processes: Processes) -> None:
     processes.pages("p1")
     made = await processes.start(queue=True)

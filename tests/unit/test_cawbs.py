@@ -34,7 +34,7 @@ def environment(double: CollectorDouble, monkeypatch: pytest.MonkeyPatch) -> pyt
         monkeypatch.setenv(name, text)
     monkeypatch.setenv("CA_WBS_URL", double.url)
     monkeypatch.setenv("CA_WBS_RETRY_S", "0")
-    monkeypatch.setenv("CA_WBS_TIMEOUT_S", "5")
+    monkeypatch.setenv("CA_WBS_TIMEOUT_S", "30")
     return monkeypatch
 
 

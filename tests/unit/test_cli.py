@@ -211,6 +211,11 @@ def test_a_cell_that_starts_like_a_formula_is_quoted_in_csv(start: str) -> None:
     assert heading == ["file", f"'{start}name"]
 
 
+def test_a_plain_number_stays_one_in_csv() -> None:
+    text = results.as_csv([{"total": "-12.50", "tax": "+1,234", "sum": "-1+1"}])
+    assert list(csv.reader(io.StringIO(text, newline="")))[1] == ["-12.50", "+1,234", "'-1+1"]
+
+
 def test_csv_keeps_commas_quotes_and_line_breaks_inside_their_cells() -> None:
     rows: list[dict[str, str | None]] = [
         {"file": 'a,"b"\nc', "total": None},

@@ -186,8 +186,8 @@ def test_a_signal_ends_the_run_after_the_current_elements_and_hands_the_others_b
         _begun(process)
     process.send_signal(number)
     assert process.stderr is not None
-    while "stopping after the current element" not in process.stderr.readline():
-        pass
+    # Only a process that ends without having stopped ends the lines.
+    assert any("stopping after the current element" in line for line in process.stderr)
     (tmp_path / "go").touch()
     ended = native_program.end(process)
     # Whoever started it sees that it was stopped, not that it has succeeded or failed.
@@ -207,8 +207,8 @@ def test_a_second_signal_ends_the_run_at_once(native_program: Program) -> None:
     _begun(process)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    while "stopping after the current element" not in process.stderr.readline():
-        pass
+    # Only a process that ends without having stopped ends the lines.
+    assert any("stopping after the current element" in line for line in process.stderr)
     process.send_signal(signal.SIGINT)
     ended = native_program.end(process)
     assert ended.code != 0

@@ -21,12 +21,13 @@ EXPORTED = """
     AsyncPipelines AsyncResults AsyncRun AsyncWebhooks AsyncWork AuditEntry Batch BatchChunk
     BatchInfo BucketChanges BucketSettings Buckets Cancelled ChunkData Client Connection Counts
     Deletion Deployment DeploymentChanges DeploymentInfo Diagnosis Event FileCounts FileMetadata
-    Heartbeat Hold Identity Job JobInfo JobState Key LogLine MapOptions MapSummary Mapper NewKey
+    Finding FoundWork Heartbeat Hold Identity Job JobInfo JobState Key LogLine MapOptions MapSummary Mapper NewKey
     Node Pipeline PipelineInfo PipelineOptions PipelineStats PipelineStatus PipelineSummary
     PipelineUse Pipelines PipelinesInfo PulledChunk Queue RecordFailed RecordWarning Removed
-    ResultDocument ResultField ResultFile Results Retention Run RunFilters RunInfo RunOptions
-    RunResults RunStatus Webhook Webhooks Why Work WorkArchive WorkConfig WorkInfo WorkNotify
-    WorkSlack WorkState Worker create_chunks find_connection
+    ResultDocument ResultField ResultFile Results Retention Review ReviewField ReviewState
+    ReviewedDocument Run RunFilters RunInfo RunOptions
+    RunResults RunStatus Webhook Webhooks Why Work WorkArchive WorkConfig WorkCount WorkInfo WorkNotify
+    WorkSlack WorkState Worker WorksAction create_chunks find_connection
 """
 
 PROGRAM = """

@@ -64,7 +64,7 @@ BANNED: tuple[tuple[str, str, str], ...] = (
     (r"(?<![\w./-])/tm" + r"p\b", "src", "ask tempfile for a directory"),
     (r"index-" + r"url|/simp" + r"le/|fi" + r"le:///", "", "name no package index"),
     (r"\bimport pick" + r"le\b|\bpick" + r"le\.loads?\b", "", "use JSON or msgspec"),
-    (r"\bpri" + r"nt\(", "src/longshore", "log it, or return it; only the command line writes"),
+    (r"^\s*pri" + r"nt\(", "src/longshore", "log it, or return it; only the command line writes"),
 )
 MAY_PRINT = "src/longshore/cli/"
 FOREIGN_PROGRAMS = "tests/clients/programs/"
@@ -80,7 +80,7 @@ def _text_files() -> Iterator[Path]:
 
 
 def _is_text(path: Path) -> bool:
-    hidden = any(part in {"__pycache__", "site", "data"} for part in path.parts)
+    hidden = any(part in {"__pycache__", "site", "data", "vendor"} for part in path.parts)
     return path.is_file() and path.suffix in TEXT_SUFFIXES and not hidden and path.name != "LICENSE"
 
 

@@ -16,7 +16,8 @@ import longshore
 from longshore import errors
 from longshore.cli.worker import bucket_filter
 from longshore.limits import CLAIM_WORKS
-from longshore.wire.worker import BucketJob, Held, RenewAnswer, RenewRequest
+from longshore.wire.payloads import BucketJob
+from longshore.wire.worker import Held, RenewAnswer, RenewRequest
 from longshore.worker.calling import click_arguments, find
 from longshore.worker.commands import Captured, arguments
 from longshore.worker.http import HttpClient

@@ -15,7 +15,8 @@ import msgspec
 import psutil
 import pytest
 
-from longshore.wire.worker import ChunkPayload, ChunkResult, Claimed, Outcome
+from longshore.wire.payloads import ChunkPayload, ChunkResult
+from longshore.wire.worker import Claimed, Outcome
 from longshore.worker import cluster as cluster_code
 from longshore.worker.channel import Finished, Loaded, Receiver, Run, Sender
 from longshore.worker.cluster_driver import Driver

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from longshore.wire.worker import AppResult, Outcome, Report
+from longshore.wire.payloads import AppResult
+from longshore.wire.worker import Outcome, Report
 from tests.unit.worker_server import WorkerProcess, WorkerServer, alive, poll
 
 APPS = Path(__file__).with_name("worker_apps.py")

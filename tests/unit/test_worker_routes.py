@@ -18,7 +18,7 @@ from longshore.engine import artifacts, logs, workers, works
 from longshore.engine.works import NewWork, State
 from longshore.errors import NotFound
 from longshore.storage import Database
-from longshore.wire.worker import AppDocument, AppFile, AppPayload, AppResult
+from longshore.wire.payloads import AppDocument, AppFile, AppPayload, AppResult
 from tests.unit.serving import Served, bearer, listening, serving
 from tests.unit.worker_server import WorkerProcess, poll
 
@@ -135,6 +135,8 @@ async def test_an_idle_claim_writes_nothing(
     async def write(*_: Any, **__: Any) -> None:
         raise AssertionError("an idle claim wrote")
 
+    # That it claims at all is noted at once, and now and then.
+    assert await client.claim(wait_s=0.05) == []
     with monkeypatch.context() as patched:
         patched.setattr(type(client.served.database), "write", write)
         assert await client.claim(wait_s=0.05) == []

@@ -16,7 +16,8 @@ import pytest
 import longshore
 from longshore import limits
 from longshore.errors import ConfigurationError, Reject, RetryLater
-from longshore.wire.worker import ChunkPayload, InputField, ServiceOffer
+from longshore.wire.payloads import ChunkPayload
+from longshore.wire.worker import InputField, ServiceOffer
 from longshore.worker import chunks, registry, services
 from longshore.worker.chunks import run_chunk
 from longshore.worker.progress import NONE, Order, Position, cells_of, parts

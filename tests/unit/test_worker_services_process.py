@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from longshore.wire.worker import Outcome, Report, WorkbookFile
+from longshore.wire.payloads import WorkbookFile
+from longshore.wire.worker import Outcome, Report
 from tests.unit.test_worker_services import errors_of
 from tests.unit.workbook_files import quote
 from tests.unit.worker_server import WorkerProcess, WorkerServer, poll

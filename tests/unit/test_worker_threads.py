@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from longshore.wire.worker import AppResult, Outcome
+from longshore.wire.payloads import AppResult
+from longshore.wire.worker import Outcome
 from tests.unit.worker_server import WorkerProcess, WorkerServer
 
 APPS = Path(__file__).with_name("worker_apps.py")

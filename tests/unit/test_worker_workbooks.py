@@ -12,7 +12,7 @@ import pytest
 
 from longshore import workbooks
 from longshore.errors import ConfigurationError, NotFound, Reject, ServerUnreachable
-from longshore.wire.worker import ChunkPayload, ChunkResult, WorkbookFile
+from longshore.wire.payloads import ChunkPayload, ChunkResult, WorkbookFile
 from longshore.worker.chunks import run_chunk
 from longshore.worker.registry import Registry
 from longshore.worker.transport import Transport

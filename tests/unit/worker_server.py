@@ -19,11 +19,9 @@ import msgspec
 
 from longshore import ids
 from longshore.settings import child_environment
+from longshore.wire.payloads import AppFile, AppPayload, ChunkPayload
 from longshore.wire.scripts import CodeAnswer, CodeRequest
 from longshore.wire.worker import (
-    AppFile,
-    AppPayload,
-    ChunkPayload,
     ClaimAnswer,
     Claimed,
     ClaimRequest,

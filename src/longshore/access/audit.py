@@ -65,6 +65,7 @@ def listing(
     limit: int = 100,
     action: str | None = None,
     target: str | None = None,
+    key_id: str | None = None,
 ) -> list[Entry]:
     """Return entries, newest first; `before` is the id of the last entry of the previous page."""
     query = select(audit).where(audit.c.organisation_id == organisation_id)
@@ -74,6 +75,8 @@ def listing(
         query = query.where(audit.c.action == action)
     if target is not None:
         query = query.where(audit.c.target == target)
+    if key_id is not None:
+        query = query.where(audit.c.key_id == key_id)
     query = query.order_by(audit.c.id.desc()).limit(min(limit, limits.PAGE_ROWS))
     return [_entry(row) for row in connection.execute(query)]
 

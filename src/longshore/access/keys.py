@@ -133,21 +133,16 @@ def identify(connection: Connection, token: str) -> tuple[Principal, Key]:
     )
     if not hmac.compare_digest(_digest(match[2]), str(stored)):
         raise Unauthenticated(_REFUSAL)
-    row = connection.execute(_keys().where(api_keys.c.id == key_id)).one()
-    key = _key(row)
-    expired = key.expires_us is not None and key.expires_us <= now_us(connection)
-    if expired or key.revoked_us is not None:
-        raise Unauthenticated(_REFUSAL)
-    principal = Principal(
-        key_id=key.id,
-        key_name=key.name,
-        organisation_id=row.organisation_id,
-        organisation_name=row.organisation_name,
-        workspace_id=key.workspace_id,
-        workspace_name=key.workspace_name,
-        role=key.role,
-    )
-    return principal, key
+    return _valid(connection, key_id)
+
+
+def principal(connection: Connection, key_id: str) -> Principal:
+    """Return whom a key stands for, for who has shown elsewhere that it is theirs.
+
+    Raises:
+        Unauthenticated: it is unknown, expired or revoked.
+    """
+    return _valid(connection, key_id)[0]
 
 
 def needs_touch(key: Key, now: int) -> bool:
@@ -211,6 +206,26 @@ def revoke(connection: Connection, organisation_id: str, key_id: str) -> Key:
     )
     notify(connection, topic(key_id))
     return get(connection, organisation_id, key_id)
+
+
+def _valid(connection: Connection, key_id: str) -> tuple[Principal, Key]:
+    row = connection.execute(_keys().where(api_keys.c.id == key_id)).one_or_none()
+    if row is None:
+        raise Unauthenticated(_REFUSAL)
+    key = _key(row)
+    expired = key.expires_us is not None and key.expires_us <= now_us(connection)
+    if expired or key.revoked_us is not None:
+        raise Unauthenticated(_REFUSAL)
+    principal = Principal(
+        key_id=key.id,
+        key_name=key.name,
+        organisation_id=row.organisation_id,
+        organisation_name=row.organisation_name,
+        workspace_id=key.workspace_id,
+        workspace_name=key.workspace_name,
+        role=key.role,
+    )
+    return principal, key
 
 
 def _other_admins(connection: Connection, organisation_id: str, key_id: str) -> int:

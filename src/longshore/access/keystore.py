@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
@@ -29,7 +30,7 @@ from longshore.access.keystore_names import check_listable, check_name, check_va
 from longshore.access.keystore_tables import keystore_entries, keystore_keys, keystore_versions
 from longshore.access.tables import audit
 from longshore.errors import Conflict, NotFound, TooLarge
-from longshore.storage import now_us
+from longshore.storage import after_commit, now_us, tally_of
 
 ORGANISATION: Final = "organisation"
 CORPUS: Final = "corpus"
@@ -393,6 +394,9 @@ def _audit(
             request_id=reader.request_id,
         )
     )
+    if (tally := tally_of(connection)) is not None:
+        for outcome, count in (("read", len(found)), ("missing", len(set(names) - found.keys()))):
+            after_commit(connection, partial(tally.add, ("keystore_reads", "", outcome), count))
 
 
 def _where(scope: str) -> str:

@@ -205,7 +205,8 @@ class _Cache:
         self._lock = threading.Lock()
         self._maskers: dict[str, Masker] = {}
         self._changes = 0
-        self.close = database.subscribe(self._heard)
+        # The database keeps this, and is not kept by it: what unsubscribes would hold it for ever.
+        database.subscribe(self._heard)
 
     def get(self, organisation_id: str) -> Masker | None:
         return self._maskers.get(organisation_id)

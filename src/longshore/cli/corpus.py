@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from longshore.corpus.formats.importing import Report
     from longshore.corpus.formats.pages import Failure, Page
     from longshore.corpus.formats.reading import Reader
-    from longshore.corpus.formats.remote import Remote
     from longshore.corpus.formats.writing import Form
+    from longshore.sdk.corpora import Remote
 
 app = typer.Typer(
     help="Make corpora, bring pages into them, and write them out again.",
@@ -135,7 +135,7 @@ def import_(
     """Bring pages into a corpus; what is there already is not made twice."""
     from longshore.corpus.formats.importing import Importer, Types
     from longshore.corpus.formats.reading import Reader
-    from longshore.corpus.formats.web import fetch
+    from longshore.sdk.web import fetch
 
     if lines is not None and not lines.is_dir():
         raise NotFound(f"There is no folder at {str(lines)!r}. Check --lines.")
@@ -223,7 +223,7 @@ def _write(
 
 
 def _open(server: str | None) -> Remote:
-    from longshore.corpus.formats.remote import Remote
+    from longshore.sdk.corpora import Remote
 
     return Remote.open(server)
 

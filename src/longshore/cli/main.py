@@ -13,8 +13,10 @@ import typer
 
 from longshore import __version__
 from longshore.cli import (
+    backup,
     buckets,
     corpus,
+    dashboard,
     demo,
     doctor,
     event,
@@ -24,14 +26,17 @@ from longshore.cli import (
     process,
     queues,
     results,
+    review,
     run,
     runs,
     services,
+    top,
     up,
     why,
     worker,
     workers,
     workflow,
+    works,
 )
 from longshore.cli import map as map_command
 from longshore.cli.console import fail, out
@@ -66,6 +71,7 @@ def version_command() -> None:
 
 
 app.command("up")(up.up)
+app.command("dashboard")(dashboard.dashboard)
 app.command("worker")(worker.worker)
 app.command("run")(run.run)
 app.command("map")(map_command.map_)
@@ -74,14 +80,19 @@ app.command("results")(results.results)
 app.command("cancel")(runs.cancel)
 app.command("delete")(runs.delete)
 app.command("apps")(runs.apps)
+app.add_typer(review.app, name="review")
 app.command("why")(why.why)
 app.command("logs")(why.logs)
 app.command("workers")(workers.workers)
+app.command("top")(top.top)
 app.command("doctor")(doctor.doctor)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(buckets.app, name="buckets")
 app.add_typer(services.app, name="service")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(process.app, name="process")
+app.add_typer(works.app, name="works")
 app.add_typer(queues.app, name="queue")
 app.add_typer(keys.app, name="key")
 app.add_typer(keystore.app, name="keystore")

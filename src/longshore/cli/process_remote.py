@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from longshore.corpus.formats.remote import API, Remote
 from longshore.errors import InvalidRequest
 from longshore.sdk._calls import Call, segment
+from longshore.sdk.corpora import API, Remote
 
 
 class ProcessRemote(Remote):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from longshore.cli.console import Column, emit_json, out, table
 
 _LINE_END = "\r\n"  # as RFC 4180 has it; with it, a lone return inside a cell is quoted
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?[0-9][0-9.,]*")
 
 
 class Format(StrEnum):
@@ -59,7 +61,8 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return rows as CSV that a spreadsheet shows and does not execute.
 
     A cell that starts like a formula (= + - @, tab or return) gets a leading apostrophe, which
-    spreadsheets take as "this is text". Programs that want values as they are read the JSON.
+    spreadsheets take as "this is text"; a plain number such as -12.50 stays one. Programs that
+    want values as they are read the JSON.
     """
     buffer = io.StringIO()
     names = list(rows[0]) if rows else []
@@ -75,4 +78,5 @@ def _harmless(cells: Iterable[Any]) -> list[Any]:
 
 
 def _quoted(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+    risky = cell.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if risky else cell

@@ -98,7 +98,10 @@ def up(
     if "log_level" not in settings.model_fields_set and sys.stderr.isatty():
         # A line for each request would bury what a person at the terminal needs to see.
         settings = settings.model_copy(update={"log_level": "warning"})
-    from longshore.server.run import serve
+    from longshore.server import memory
+
+    with memory.kept():
+        from longshore.server.run import serve
 
     def announce(info: ReadyInfo) -> None:
         _print_json(info) if as_json else _print(info, no_worker=no_worker)
@@ -137,7 +140,7 @@ def _served_host(name: str | None, scripts: Path | None) -> ServedHost | None:
 
 def _print(info: ReadyInfo, *, no_worker: bool) -> None:
     lines = [
-        ("dashboard", f"{info.url}/  (a start page; the dashboard itself is yet to come)"),
+        ("dashboard", f"{info.dashboard_url}  (one-time, 10 min)"),
         ("API", info.docs_url),
         ("store", info.database),
         ("files", info.blobs),
@@ -164,6 +167,7 @@ def _print_json(info: ReadyInfo) -> None:
     answer = {
         "url": info.url,
         "docs_url": info.docs_url,
+        "dashboard_url": info.dashboard_url,
         "database": info.database,
         "blobs": info.blobs,
         "data": str(info.data),

@@ -42,6 +42,9 @@ def why(
         return
     for line in answer.text.splitlines():
         out(printable(line))
+    # What has not begun has printed nothing, and waits for somebody.
+    waiting = answer.state in ("waiting", "queued")
+    out(dimmed("next: longshore workers" if waiting else f"next: longshore logs {printable(id)}"))
 
 
 def logs(

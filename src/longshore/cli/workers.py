@@ -15,7 +15,9 @@ _COLUMNS = (
     Column("online", "ONLINE"),
     Column("slots", "SLOTS", "number"),
     Column("running", "RUNNING", "number"),
+    Column("last_claim_at", "LAST CLAIM", "time"),
     Column("seen_at", "LAST SEEN", "time"),
+    Column("version", "VERSION"),
 )
 
 

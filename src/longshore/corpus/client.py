@@ -23,6 +23,7 @@ from longshore.corpus.document import ClientError, Document, SchemaError
 from longshore.corpus.pages import Pages
 from longshore.errors import ServerUnreachable
 from longshore.sdk._retries import retry_after_s
+from longshore.wire.connecting import is_loopback
 
 __all__ = ["ApiClient", "ClientError", "ErrorResponse", "SchemaError"]
 
@@ -204,7 +205,7 @@ class ApiClient:
                 timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
                 follow_redirects=True,
                 # A proxy from the environment cannot reach this machine's loopback address.
-                trust_env=not self.access.local,
+                trust_env=not is_loopback(self.access.url),
             )
             self._connections = (os.getpid(), client)
         return self._connections[1]

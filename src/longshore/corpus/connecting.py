@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from longshore.sdk._connection import find_connection
 from longshore.settings import task_variable
@@ -37,11 +37,6 @@ class Access:
     def document_address(self) -> str:
         """Where the OpenAPI document is: an address, or the path of a file."""
         return self.document or urljoin(self.url, DOCUMENT_PATH)
-
-    @property
-    def local(self) -> bool:
-        """Whether the server is on this machine, where no proxy could reach it."""
-        return urlsplit(self.url).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
 def find_access() -> Access:

@@ -26,6 +26,7 @@ import httpx
 import msgspec
 
 from longshore import limits
+from longshore.wire.preparing import prepare
 
 RENEW_PATH: Final = "/longshore/v1/corpus/activities/renew"
 
@@ -195,6 +196,7 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    prepare()
     renewing = _Renewing(parent)
     threading.Thread(target=renewing.listen, args=(descriptor,), daemon=True).start()
     renewing.renew_until_orphaned()

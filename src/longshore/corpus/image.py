@@ -28,6 +28,7 @@ from longshore.corpus.polygons import (
     trim_polygon,
 )
 from longshore.settings import image_pixels_max
+from longshore.wire.connecting import is_loopback
 
 __all__ = [
     "BoundingBox",
@@ -326,7 +327,7 @@ def retried_request(
         with attempt:
             if body is not None:
                 options["content"] = body()
-            response = _client(os.getpid(), _is_local(url)).request(method, url, **options)
+            response = _client(os.getpid(), is_loopback(url)).request(method, url, **options)
             response.raise_for_status()
             return response
     raise AssertionError("stamina ends with an answer or an error")
@@ -336,11 +337,6 @@ def _may_help(error: Exception) -> bool:
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code in RETRIED_STATUSES
     return isinstance(error, httpx.TransportError)
-
-
-def _is_local(url: str) -> bool:
-    """Say whether an address is on this machine, where no proxy could reach it."""
-    return httpx.URL(url).host in {"127.0.0.1", "localhost", "::1"}
 
 
 @functools.cache

@@ -24,6 +24,7 @@ import msgspec
 from longshore.corpus.cache import CachedElement
 from longshore.corpus.models import Element
 from longshore.corpus.performing import Item, Outcome, Place, Telling, Work, perform
+from longshore.wire.preparing import prepare
 
 if TYPE_CHECKING:
     from longshore.corpus.elements_worker import ElementsWorker
@@ -252,6 +253,7 @@ def _live(worker: ElementsWorker, orders: int, news: int) -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     # Those of the parent may be a bar's, with a lock that nobody here will open.
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    prepare()
     teller = _Teller(news)
     logging.getLogger().handlers[:] = [teller]
     code = 1

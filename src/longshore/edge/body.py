@@ -213,6 +213,15 @@ def described(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
+def json_value(data: bytes) -> Any:
+    """Return the JSON value of a text that is no body, such as a field of a form.
+
+    Raises:
+        TooLarge, InvalidRequest: as `json_body`.
+    """
+    return _loads(data)
+
+
 async def _value(data: bytes) -> Any:
     return await asyncio.to_thread(_loads, data) if len(data) > ASIDE_BYTES else _loads(data)
 

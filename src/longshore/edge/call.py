@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from longshore import ids, limits
+from longshore import ids, limits, tracing
 from longshore.access import Permission, Principal, answers, audit, masking
 from longshore.access.answers import Answer
 from longshore.access.keystore import Reader
@@ -62,6 +62,8 @@ class Call:
         function that takes it from the result); `detail` is what else it keeps, JSON-ready and
         without secrets.
         """
+        if tracing.spans is not None:
+            tracing.spans.note("longshore.action", action)
 
         def change(connection: Connection) -> T:
             result = service(connection, *args, **kwargs)
@@ -94,6 +96,8 @@ class Call:
             InvalidRequest: the key is unusable.
         """
         key = self.idempotency_key()
+        if tracing.spans is not None:
+            tracing.spans.note("longshore.action", action)
 
         def answer(connection: Connection) -> tuple[Answer, bool]:
             if key is not None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import Connection
 
+from longshore import tracing
 from longshore.errors import ServerFault
 from longshore.storage import Database
 
@@ -47,10 +49,19 @@ class Gatherer(Generic[I, R]):
         """
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
+        if tracing.spans is None:
+            self._begin()
+            return await future
+        # The transaction belongs to many requests; each has a span of its own wait for it, and
+        # the task must not take the span of the request that happens to start it for its own.
+        Context().run(self._begin)
+        with tracing.spans.span("database write", attributes={"longshore.gathered": True}):
+            return await future
+
+    def _begin(self) -> None:
         if not self._writing:
             self._writing = True
             asyncio.ensure_future(self._run()).add_done_callback(_raise)
-        return await future
 
     async def _run(self) -> None:
         try:

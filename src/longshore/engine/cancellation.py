@@ -12,7 +12,16 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, select
 from longshore.engine import dependencies, queues
 from longshore.engine.states import Reason, State
 from longshore.engine.tables import dependencies as dependencies_table
-from longshore.engine.tables import events, is_final, logs, notices, payloads, results, works
+from longshore.engine.tables import (
+    events,
+    is_final,
+    logs,
+    notices,
+    payloads,
+    results,
+    traces,
+    works,
+)
 from longshore.engine.tables import queues as queues_table
 from longshore.engine.transitions import Guard, Moved, move
 from longshore.errors import Conflict
@@ -25,6 +34,7 @@ _BY_WORK: Final = {
     "events": events.c.work_id,
     "notices": notices.c.work_id,
     "logs": logs.c.work_id,
+    "traces": traces.c.work_id,
     "works": works.c.id,
 }
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from typing import Any, Final
 
 from msgspec import Struct
 from sqlalchemy import (
@@ -26,7 +26,7 @@ from sqlalchemy import (
     update,
 )
 
-from longshore.clock import to_us
+from longshore.clock import SECOND_US, to_us
 from longshore.engine import queues
 from longshore.engine.choosing import (
     QUEUES_PER_STATEMENT,
@@ -41,8 +41,11 @@ from longshore.engine.tables import payloads, works
 from longshore.engine.transitions import record
 from longshore.errors import InvalidRequest
 from longshore.limits import CLAIM_WORKS, LEASE_S
-from longshore.storage import now_us
+from longshore.storage import after_commit, now_us, tally_of
 from longshore.storage.bulk import given_parameters, given_rows
+
+WAITS: Final = "waits"
+"""What `storage.Tally` calls how long works could have been claimed before they were."""
 
 
 class Lease(Struct, frozen=True):
@@ -126,6 +129,9 @@ def claim(  # noqa: PLR0913 - one argument a wish, all by name
         actor=holder,
         at_us=at_us,
     )
+    if (tally := tally_of(connection)) is not None:
+        waits = [(row[2], max(at_us - row[4], 0) / SECOND_US) for row in claimed]
+        after_commit(connection, partial(tally.observe, WAITS, waits))
     bodies = _payloads(connection, [row[0] for row in claimed]) if with_payloads else {}
     return _leases(claimed, known, bodies, at_us)
 

@@ -121,16 +121,21 @@ def retry(connection: Connection, *, limit: int, actor: str = "janitor") -> int:
     return len(moved)
 
 
-def retry_given(connection: Connection, work_ids: Sequence[str], *, actor: str) -> int:
-    """Queue those of `work_ids` that failed and have attempts left, whenever they were due."""
+def retry_given(
+    connection: Connection, work_ids: Sequence[str], *, actor: str, why: str | None = None
+) -> int:
+    """Queue those of `work_ids` that failed and have attempts left, whenever they were due.
+
+    Their events say `why`, where a person gave a reason.
+    """
     rows = connection.execute(
         select(works.c.id, works.c.attempt).where(
             works.c.id.in_(work_ids), works.c.retry_us.is_not(None)
         )
     ).all()
-    moved = move(
-        connection, Reason.RETRIED, [Guard(row.id, row.attempt) for row in rows], actor=actor
-    )
+    detail = None if why is None else json.dumps({"message": why})
+    guards = [Guard(row.id, row.attempt, detail=detail) for row in rows]
+    moved = move(connection, Reason.RETRIED, guards, actor=actor)
     queues.wake(connection, sorted({row.queue_id for row in moved}))
     return len(moved)
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, and_, case, func, literal, select
 
 from longshore.clock import iso, to_us
-from longshore.engine import queues, reading, workers
+from longshore.engine import holding, queues, reading, workers
+from longshore.engine.choosing import constant
 from longshore.engine.states import TRANSITIONS, Reason, State
 from longshore.engine.tables import dependencies, events, works
 from longshore.engine.tables import queues as queues_table
 from longshore.storage import now_us
 
+AHEAD: Final = 10_000
+"""Works in front of one up to which `why` counts them."""
 _SERVED_BY_THE_SERVER = "system"
 _SERVED_BY_CLIENTS = "buckets"
 """Surface whose works are also taken by clients that are not workers of ours."""
@@ -61,8 +64,21 @@ def group_counts(connection: Connection, group_id: str) -> Counts:
     return _counts(connection, works.c.group_id == group_id)
 
 
+def groups_counts(connection: Connection, group_ids: Sequence[str]) -> dict[str, Counts]:
+    """Return the counts of several groups; one that has no works is missing."""
+    rows = connection.execute(
+        select(works.c.group_id, _FATE, func.count())
+        .where(works.c.group_id.in_(group_ids))
+        .group_by(works.c.group_id, _FATE)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for group_id, fate, count in rows:
+        found.setdefault(group_id, {})[fate] = count
+    return {group_id: summed(by_state) for group_id, by_state in found.items()}
+
+
 def queue_counts(connection: Connection, organisation_id: str) -> list[QueueCounts]:
-    """Return the organisation's queues with their counts."""
+    """Return the organisation's queues with their counts, which are exact: all works are read."""
     found = []
     for queue in queues.listing(connection, organisation_id):
         oldest = connection.execute(
@@ -127,14 +143,20 @@ def why(connection: Connection, work_id: str) -> Why:
     return Why(work.id, work.state, work.reason, f"{work.state}: {text}", facts)
 
 
+# A failure that will be tried again is pending.
+_FATE: Final = case(
+    (and_(works.c.state == "failure", works.c.retry_us.is_not(None)), literal("retrying")),
+    else_=works.c.state,
+).label("fate")
+
+
 def _counts(connection: Connection, chosen: Any) -> Counts:
-    # A failure that will be tried again is pending.
-    fate = case(
-        (and_(works.c.state == "failure", works.c.retry_us.is_not(None)), literal("retrying")),
-        else_=works.c.state,
-    ).label("fate")
-    rows = connection.execute(select(fate, func.count()).where(chosen).group_by(fate))
-    by_state: dict[str, int] = dict(rows.all())
+    rows = connection.execute(select(_FATE, func.count()).where(chosen).group_by(_FATE))
+    return summed(dict(rows.all()))
+
+
+def summed(by_state: dict[str, int]) -> Counts:
+    """Return the counts of works of which so many are in each state, or retrying."""
     done = by_state.get("success", 0)
     failed = by_state.get("failure", 0)
     cancelled = by_state.get("cancelled", 0)
@@ -147,6 +169,13 @@ def _counts(connection: Connection, chosen: Any) -> Counts:
 def _why_waiting(
     connection: Connection, work: reading.Work, _queue: queues.Queue, facts: dict[str, Any]
 ) -> str:
+    if (held := holding.find(connection, work.id)) is not None:
+        facts |= {
+            "held_by": held.actor,
+            "held_since": iso(held.at_us),
+            "held_why": held.why,
+        }
+        return f"it is held since {iso(held.at_us)} by {held.actor}: {held.why}"
     if work.reason == Reason.DELAYED:
         facts["due"] = iso(work.due_us)
         left_s = (work.due_us - now_us(connection)) / 1_000_000
@@ -278,6 +307,8 @@ def _why_ended(
 def _in_front(ahead: int) -> str:
     if ahead == 1:
         return "1 work is ahead of it"
+    if ahead > AHEAD:
+        return f"more than {AHEAD:,} works are ahead of it"
     return f"{ahead or 'no'} works are ahead of it"
 
 
@@ -297,20 +328,21 @@ def _running(connection: Connection, queue_id: int, key: str | None) -> int:
 
 
 def _ahead(connection: Connection, work: reading.Work) -> int:
-    earlier = and_(
-        works.c.priority == work.priority,
-        (works.c.due_us < work.due_us) | and_(works.c.due_us == work.due_us, works.c.id < work.id),
-    )
-    query = (
-        select(func.count())
-        .select_from(works)
-        .where(
-            works.c.queue_id == work.queue_id,
-            works.c.state == "queued",
-            (works.c.priority > work.priority) | earlier,
-        )
-    )
-    return int(connection.execute(query).scalar_one())
+    """Count the works of the queue that a claim would take first, up to one more than AHEAD."""
+    queued = (works.c.queue_id == work.queue_id, works.c.state == constant("queued"))
+    same = works.c.priority == work.priority
+    count = 0
+    # Each is one range of the index of claims: together with OR, all that is queued would be read.
+    for before in (
+        works.c.priority > work.priority,
+        same & (works.c.due_us < work.due_us),
+        same & (works.c.due_us == work.due_us) & (works.c.id < work.id),
+    ):
+        some = select(works.c.id).where(*queued, before).limit(AHEAD + 1 - count).subquery("some")
+        count += connection.execute(select(func.count()).select_from(some)).scalar_one()
+        if count > AHEAD:
+            break
+    return count
 
 
 def _length(seconds: float) -> str:

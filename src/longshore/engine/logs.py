@@ -82,6 +82,25 @@ def read(
     return [Line(**row._asdict()) for row in rows]
 
 
+def latest(connection: Connection, work_id: str, attempt: int, *, limit: int) -> list[Line]:
+    """Return the last lines of an attempt, in order."""
+    rows = connection.execute(
+        select(logs)
+        .where(logs.c.work_id == work_id, logs.c.attempt == attempt)
+        .order_by(logs.c.seq.desc())
+        .limit(limit)
+    )
+    return [Line(**row._asdict()) for row in rows][::-1]
+
+
+def tail(connection: Connection, work_ids: Sequence[str], *, limit: int) -> list[Line]:
+    """Return the last lines of works, in order."""
+    rows = connection.execute(
+        select(logs).where(logs.c.work_id.in_(work_ids)).order_by(logs.c.seq.desc()).limit(limit)
+    ).all()
+    return [Line(**row._asdict()) for row in reversed(rows)]
+
+
 def forget(connection: Connection, work_ids: Sequence[str], *, limit: int) -> int:
     """Delete up to `limit` lines of works and return how many; repeat until there are none."""
     some = select(logs.c.seq).where(logs.c.work_id.in_(work_ids)).limit(limit)

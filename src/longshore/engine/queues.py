@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy import (
     BigInteger,
@@ -26,6 +26,7 @@ from longshore.engine.tables import queues, works
 from longshore.errors import InvalidRequest, NotFound
 from longshore.storage import notify, now_us
 from longshore.storage.bulk import given_parameters, given_rows
+from longshore.storage.texts import begins_with
 
 TOPIC: Final = "queues"
 """Topic of queues that were just made: who waits for work of one cannot listen to it before."""
@@ -181,6 +182,52 @@ def listing(connection: Connection, organisation_id: str) -> list[Queue]:
         .order_by(queues.c.surface, queues.c.name)
     )
     return [_queue(row) for row in rows]
+
+
+def search(
+    connection: Connection,
+    organisation_id: str,
+    *,
+    beginning: str = "",
+    surface: str | None = None,
+    only: Literal["held", "retained"] | None = None,
+    after: int = 0,
+    limit: int = 50,
+) -> list[Queue]:
+    """Return queues behind the id `after`, by id: those that match, as many as `limit`.
+
+    Args:
+        connection: a transaction.
+        organisation_id: whose queues.
+        beginning: what the name begins with, to the letter.
+        surface: the surface that they belong to.
+        only: those that are held, or those whose finished works are deleted after a while.
+        after: the id of the last one of the page before.
+        limit: most of them.
+    """
+    query = select(*_COLUMNS).where(
+        queues.c.organisation_id == organisation_id, queues.c.id > after
+    )
+    if beginning:
+        query = query.where(begins_with(queues.c.name, beginning))
+    if surface is not None:
+        query = query.where(queues.c.surface == surface)
+    if only == "held":
+        query = query.where(queues.c.held_us.is_not(None))
+    if only == "retained":
+        query = query.where(queues.c.retention_s.is_not(None))
+    return [_queue(row) for row in connection.execute(query.order_by(queues.c.id).limit(limit))]
+
+
+def surfaces(connection: Connection, organisation_id: str) -> list[str]:
+    """Return the surfaces that the organisation has queues of, by name."""
+    rows = connection.execute(
+        select(queues.c.surface)
+        .where(queues.c.organisation_id == organisation_id)
+        .distinct()
+        .order_by(queues.c.surface)
+    )
+    return [row.surface for row in rows]
 
 
 def of_surface(connection: Connection, surface: str) -> list[Queue]:

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     SUBMITTED = "submitted"
     BLOCKED = "blocked"
     DELAYED = "delayed"
+    HELD = "held"
     RELEASED = "released"
     DEPENDENCY_FAILED = "dependency_failed"
     CLAIMED = "claimed"
@@ -86,8 +87,11 @@ def _change(sources: set[State], target: State, meaning: str, *, retryable: bool
 _S = State
 TRANSITIONS: Final[dict[Reason, Change]] = {
     Reason.SUBMITTED: _change(set(), _S.QUEUED, "It was submitted and may be claimed."),
-    Reason.BLOCKED: _change(set(), _S.WAITING, "It waits for other works to finish."),
+    Reason.BLOCKED: _change({_S.WAITING}, _S.WAITING, "It waits for other works to finish."),
     Reason.DELAYED: _change({_S.WAITING}, _S.WAITING, "It waits for its time to come."),
+    Reason.HELD: _change(
+        {_S.WAITING, _S.QUEUED}, _S.WAITING, "A person holds it back until it is let go."
+    ),
     Reason.RELEASED: _change({_S.WAITING}, _S.QUEUED, "What it waited for has happened."),
     Reason.DEPENDENCY_FAILED: _change(
         {_S.WAITING}, _S.CANCELLED, "A work whose success it needed did not succeed."
@@ -132,6 +136,10 @@ TRANSITIONS: Final[dict[Reason, Change]] = {
     ),
 }
 assert set(TRANSITIONS) == set(Reason), "every Reason has its row in TRANSITIONS"
+
+HELD_UNTIL_US: Final = 253_402_214_400 * 1_000_000
+"""When a held work is due: on the last day of the year 9999, which is to say that time does not
+release it. Its own time comes back when a person does."""
 
 ENDED: Final = frozenset({State.SUCCESS, State.FAILURE, State.CANCELLED})
 """States in which nothing holds the work and its last attempt is over."""

@@ -11,12 +11,12 @@ from sqlalchemy import Connection, select
 
 from longshore import ids
 from longshore.clock import to_us
-from longshore.engine import dependencies, queues, transitions
+from longshore.engine import dependencies, queues, traces, transitions
 from longshore.engine.states import TRANSITIONS, Reason
 from longshore.engine.tables import payloads, works
 from longshore.errors import InvalidRequest, TooLarge
 from longshore.limits import ATTEMPTS, DEPENDENCIES_PER_WORK, PAUSE_MAX_S
-from longshore.storage import now_us
+from longshore.storage import now_us, traceparent
 from longshore.storage.bulk import insert_rows
 
 WORK_COLUMNS: Final = (
@@ -134,6 +134,8 @@ def _insert(
         ("work_id", "payload"),
         [(work_id, work.payload.decode()) for work_id, work in fresh if work.payload is not None],
     )
+    if (request := traceparent(connection)) is not None:
+        traces.keep(connection, request, [work_id for work_id, _ in fresh])
     queues.wake(connection, Counter(work.queue_id for _, work in fresh))
     if blocked:
         # What they wait for may be over already.

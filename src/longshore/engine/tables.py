@@ -157,6 +157,15 @@ results = Table(
     Column("result", Text, nullable=False),
 )
 
+# Written only for works of requests that are traced, so that others pay nothing.
+traces = Table(
+    "traces",
+    metadata,
+    Column("work_id", Text, primary_key=True),
+    Column("traceparent", Text, nullable=False),
+    Column("shared", Boolean, nullable=False),
+)
+
 dependencies = Table(
     "dependencies",
     metadata,
@@ -208,7 +217,10 @@ workers = Table(
     Column("slots", Integer, nullable=False),
     Column("started_us", BigInteger, nullable=False),
     Column("seen_us", BigInteger, nullable=False),
+    # When it last asked for works; one that only renews leases is busy, or stuck.
+    Column("claimed_us", BigInteger),
     Column("left_us", BigInteger),
+    Column("version", Text, nullable=False, server_default=""),
     UniqueConstraint("organisation_id", "incarnation"),
 )
 

@@ -7,7 +7,7 @@ and each row that is returned gets its event in the same transaction.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 from msgspec import Struct
@@ -25,13 +25,18 @@ from sqlalchemy import (
     update,
 )
 
-from longshore.engine.states import ENDED, TRANSITIONS, Reason, State
+from longshore.clock import SECOND_US
+from longshore.engine.states import ENDED, HELD_UNTIL_US, TRANSITIONS, Reason, State
 from longshore.engine.tables import events, works
-from longshore.storage import mark, now_us
+from longshore.storage import after_commit, mark, now_us, tally_of
 from longshore.storage.bulk import given_parameters, given_rows, insert_rows
 
 EVENT_COLUMNS: Final = ("work_id", "queue_id", "attempt", "detail")
 """What differs between the events of one change."""
+CHANGES: Final = "changes"
+"""What `storage.Tally` calls changes of state, by reason."""
+RUNS: Final = "runs"
+"""What it calls the lengths of attempts that ended, whatever their outcome."""
 
 
 class Guard(Struct, frozen=True):
@@ -102,18 +107,30 @@ def move(
             reason,
             [
                 (work_id, queue_id, attempt, details[work_id])
-                for work_id, queue_id, attempt, _ in result
+                for work_id, queue_id, attempt, _, _ in result
             ],
             leaving=leaving,
             actor=actor,
             at_us=at_us,
         )
         ended = change.target in ENDED
+        if ended and leaving is State.RUNNING:
+            _tally_runs(connection, result, at_us)
         moved.extend(
             Moved(work_id, queue_id, attempt, change.target, reason, ended and retry_us is None)
-            for work_id, queue_id, attempt, retry_us in result
+            for work_id, queue_id, attempt, retry_us, _ in result
         )
     return moved
+
+
+def _tally_runs(connection: Connection, rows: Sequence[Any], at_us: int) -> None:
+    tally = tally_of(connection)
+    if tally is not None and rows:
+        lengths = [
+            (queue_id, max(at_us - started_us, 0) / SECOND_US)
+            for _, queue_id, _, _, started_us in rows
+        ]
+        after_commit(connection, partial(tally.observe, RUNS, lengths))
 
 
 def record(
@@ -129,6 +146,9 @@ def record(
     if not rows:
         return
     mark(connection, reason)
+    if (tally := tally_of(connection)) is not None:
+        changed = [queue_id for _, queue_id, _, _ in rows]
+        after_commit(connection, partial(tally.add_each, CHANGES, reason.value, changed))
     insert_rows(
         connection,
         events,
@@ -159,7 +179,9 @@ def _statement(
         .where(works.c.id == given.c.work_id, works.c.attempt == given.c.attempt)
         .where(state == literal(str(leaving)))
         .values(state=str(change.target), reason=str(reason), **_values(reason, given.c.retry_us))
-        .returning(works.c.id, works.c.queue_id, works.c.attempt, works.c.retry_us)
+        .returning(
+            works.c.id, works.c.queue_id, works.c.attempt, works.c.retry_us, works.c.started_us
+        )
     )
     if of_holder:
         statement = statement.where(works.c.worker_id == bindparam("held_by", type_=Text))
@@ -194,5 +216,8 @@ def _values(reason: Reason, retry_us: Any) -> Mapping[str, Any]:
             # A person's word buys at least one attempt more, whatever was used up before.
             spent = works.c.attempt >= works.c.attempts_max
             values["attempts_max"] = case((spent, works.c.attempt + 1), else_=works.c.attempts_max)
+            # It may have been cancelled while it was held.
+            held = works.c.due_us >= HELD_UNTIL_US
+            values["due_us"] = case((held, at_us), else_=works.c.due_us)
         return values
-    return {}
+    return {"due_us": HELD_UNTIL_US} if reason is Reason.HELD else {}

@@ -30,7 +30,9 @@ class Worker:
     slots: int
     started_us: int
     seen_us: int
+    claimed_us: int | None
     left_us: int | None
+    version: str
     online: bool
     running: int
 
@@ -43,10 +45,12 @@ def register(
     incarnation: str,
     slots: int,
     queue_ids: Sequence[int],
+    version: str = "",
 ) -> str:
     """Add a worker, or renew what it serves; return its id.
 
-    The same incarnation gives the same worker, so a registration can be repeated.
+    The same incarnation gives the same worker, so a registration can be repeated. `version` says
+    what it runs on, for people.
     """
     at_us = now_us(connection)
     worker_id = connection.execute(
@@ -65,6 +69,7 @@ def register(
                 slots=slots,
                 started_us=at_us,
                 seen_us=at_us,
+                version=version,
             )
         )
     else:
@@ -80,27 +85,30 @@ def register(
     return str(worker_id)
 
 
-def stale(connection: Connection, organisation_id: str, worker_id: str) -> bool:
-    """Return whether `seen` is worth a write.
+def stale(
+    connection: Connection, organisation_id: str, worker_id: str, *, claiming: bool = False
+) -> bool:
+    """Return whether `seen` is worth a write, for a worker that asks for works or another one.
 
     Raises:
         NotFound: the organisation has no such worker; it should register again.
     """
-    seen_us = connection.execute(
-        select(workers.c.seen_us).where(
+    row = connection.execute(
+        select(workers.c.seen_us, workers.c.claimed_us).where(
             workers.c.id == worker_id, workers.c.organisation_id == organisation_id
         )
-    ).scalar()
-    if seen_us is None:
+    ).one_or_none()
+    if row is None:
         raise NotFound(f"There is no worker {worker_id!r} here. Register again.")
-    return bool(now_us(connection) - seen_us >= to_us(SEEN_EVERY_S))
+    noted_us = (row.claimed_us or 0) if claiming else row.seen_us
+    return bool(now_us(connection) - noted_us >= to_us(SEEN_EVERY_S))
 
 
-def seen(connection: Connection, worker_id: str) -> None:
-    """Note that a worker was heard of."""
-    connection.execute(
-        update(workers).where(workers.c.id == worker_id).values(seen_us=now_us(connection))
-    )
+def seen(connection: Connection, worker_id: str, *, claiming: bool = False) -> None:
+    """Note that a worker was heard of, and whether it asked for works."""
+    at_us = now_us(connection)
+    noted = {"seen_us": at_us, "claimed_us": at_us} if claiming else {"seen_us": at_us}
+    connection.execute(update(workers).where(workers.c.id == worker_id).values(**noted))
 
 
 def leave(connection: Connection, worker_id: str) -> None:
@@ -165,12 +173,51 @@ def listing(connection: Connection, organisation_id: str) -> list[Worker]:
             row.slots,
             row.started_us,
             row.seen_us,
+            row.claimed_us,
             row.left_us,
+            row.version,
             online=row.left_us is None and row.seen_us > since_us,
             running=row.running,
         )
         for row in rows
     ]
+
+
+def get(connection: Connection, organisation_id: str, worker_id: str) -> Worker:
+    """Return a worker of the organisation.
+
+    Raises:
+        NotFound: there is none with that id, or no more.
+    """
+    # There are as many as processes in the last days, so that all of them are few.
+    for worker in listing(connection, organisation_id):
+        if worker.id == worker_id:
+            return worker
+    raise NotFound(
+        f"There is no worker {worker_id[:80]!r}. Those that are long gone are forgotten; list the "
+        "workers to see which there are."
+    )
+
+
+def serves(connection: Connection, worker_id: str) -> list[int]:
+    """Return the ids of the queues that a worker serves."""
+    rows = connection.execute(
+        select(worker_queues.c.queue_id)
+        .where(worker_queues.c.worker_id == worker_id)
+        .order_by(worker_queues.c.queue_id)
+    )
+    return [row.queue_id for row in rows]
+
+
+def holds(connection: Connection, worker_id: str, *, limit: int) -> list[str]:
+    """Return the ids of works that a worker runs now, the oldest first."""
+    rows = connection.execute(
+        select(works.c.id)
+        .where(works.c.state == "running", works.c.worker_id == worker_id)
+        .order_by(works.c.id)
+        .limit(limit)
+    )
+    return [row.id for row in rows]
 
 
 def forget(connection: Connection, *, before_us: int) -> int:

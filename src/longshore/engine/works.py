@@ -13,6 +13,7 @@ from longshore.engine.cancellation import (
 )
 from longshore.engine.claims import Lease, Lost, claim, claimable, renew
 from longshore.engine.endings import Ending, expire_given, finish, retry_given
+from longshore.engine.holding import Hold, hold, release
 from longshore.engine.reading import (
     Event,
     Output,
@@ -33,6 +34,7 @@ __all__ = [
     "Cancelled",
     "Ending",
     "Event",
+    "Hold",
     "Lease",
     "Lost",
     "NewWork",
@@ -54,11 +56,13 @@ __all__ = [
     "forget",
     "get",
     "get_many",
+    "hold",
     "move",
     "of_group",
     "organisation_of",
     "outputs",
     "payload",
+    "release",
     "renew",
     "reopen",
     "retry_given",

@@ -42,6 +42,8 @@ from longshore.sdk.operations import (
     Counts,
     Diagnosis,
     Event,
+    Finding,
+    FoundWork,
     Hold,
     Identity,
     Key,
@@ -49,8 +51,10 @@ from longshore.sdk.operations import (
     NewKey,
     Queue,
     Why,
+    WorkCount,
     Worker,
     WorkInfo,
+    WorksAction,
     WorkState,
 )
 from longshore.sdk.options import DeploymentChanges, RunFilters, RunOptions
@@ -76,9 +80,11 @@ from longshore.sdk.records import (
     RunInfo,
 )
 from longshore.sdk.results import RunResults
-from longshore.wire.apps import App, AppVersion, FileCounts, JobState, Retention, RunStatus
+from longshore.wire.apps import App, AppVersion, FileCounts, JobState, RunStatus
 from longshore.wire.buckets import WorkArchive, WorkConfig, WorkNotify, WorkSlack
+from longshore.wire.deployments import Retention
 from longshore.wire.results import ResultDocument, ResultField, ResultFile
+from longshore.wire.reviews import Review, ReviewedDocument, ReviewField, ReviewState
 
 __all__ = [
     "Action",
@@ -121,6 +127,8 @@ __all__ = [
     "Event",
     "FileCounts",
     "FileMetadata",
+    "Finding",
+    "FoundWork",
     "Heartbeat",
     "Hold",
     "Identity",
@@ -153,6 +161,10 @@ __all__ = [
     "ResultFile",
     "Results",
     "Retention",
+    "Review",
+    "ReviewField",
+    "ReviewState",
+    "ReviewedDocument",
     "Run",
     "RunFilters",
     "RunInfo",
@@ -165,11 +177,13 @@ __all__ = [
     "Work",
     "WorkArchive",
     "WorkConfig",
+    "WorkCount",
     "WorkInfo",
     "WorkNotify",
     "WorkSlack",
     "WorkState",
     "Worker",
+    "WorksAction",
     "create_chunks",
     "find_connection",
 ]

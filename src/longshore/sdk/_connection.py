@@ -37,11 +37,6 @@ class Connection:
         """Show all but the key."""
         return f"Connection(url={self.url!r}, origin={self.origin!r})"
 
-    @property
-    def local(self) -> bool:
-        """Whether the address is this machine's own."""
-        return urlsplit(self.url).hostname in {"127.0.0.1", "localhost", "::1"}
-
 
 def find_connection(
     url: str | None = None,

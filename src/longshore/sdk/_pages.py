@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from longshore.sdk.keystore import KeystoreEntry
 from longshore.sdk.operations import (
     AuditEntry,
     Counts,
     Event,
+    FoundWork,
     Key,
-    KeystoreEntry,
     LogLine,
     Queue,
     Worker,
@@ -59,6 +60,13 @@ class WorkPage(Record):
     works: tuple[WorkInfo, ...]
 
 
+class FoundPage(Record):
+    """One page of the works that fit a filter; there is more while `next` is not None."""
+
+    works: tuple[FoundWork, ...]
+    next: str | None = None
+
+
 class EventPage(Record):
     """All events of a work."""
 
@@ -93,6 +101,12 @@ class KeyPage(Record):
     """All keys."""
 
     keys: tuple[Key, ...]
+
+
+class SignInOffer(Record):
+    """A way into the dashboard."""
+
+    path: str
 
 
 class KeystorePage(Record):

@@ -79,6 +79,55 @@ class WorkInfo(Record):
     unique_key: str | None = None
 
 
+class FoundWork(WorkInfo):
+    """A work that a filter found.
+
+    Attributes:
+        queue_name: the queue that it is in.
+        surface: what the queue belongs to, such as "apps" or "buckets".
+        error: of a failure, its type and message.
+    """
+
+    queue_name: str
+    surface: str
+    error: str | None = None
+
+
+class WorkCount(Record):
+    """How many works fit a filter; where `exact` is False, there are at least as many."""
+
+    count: int
+    exact: bool
+
+
+class WorksAction(Record):
+    """Something that is done to all works that fit a filter, by a job of the server.
+
+    Attributes:
+        id: the job.
+        action: retry, cancel, hold, release or delete.
+        filter: which works.
+        reason: why.
+        state: where the job stands.
+        final: whether it is over.
+        message: what went wrong with the job itself, or None.
+        done: works that were changed.
+        skipped: works that were left alone, by why.
+        failed: works that could not be changed, by why.
+    """
+
+    id: str
+    action: str
+    filter: str = Field(validation_alias="q")
+    reason: str
+    state: WorkState
+    final: bool
+    message: str | None = None
+    done: int
+    skipped: dict[str, int] = Field(default_factory=dict)
+    failed: dict[str, int] = Field(default_factory=dict)
+
+
 class Why(Record):
     """Why a work or a run is where it is.
 
@@ -196,6 +245,8 @@ class Worker(Record):
         online: whether its heartbeats arrive.
         slots: how many works it runs at once.
         running: how many it runs now.
+        last_claim_at: when it last asked for works; a full one does not ask.
+        version: what it runs on, such as "longshore 0.1.0, Python 3.11.7".
         left_at: when it said goodbye, or None.
     """
 
@@ -206,7 +257,9 @@ class Worker(Record):
     running: int
     started_at: datetime | None = Field(default=None, validation_alias="started")
     seen_at: datetime | None = Field(default=None, validation_alias="seen")
+    last_claim_at: datetime | None = Field(default=None, validation_alias="last_claim")
     left_at: datetime | None = Field(default=None, validation_alias="left")
+    version: str = ""
 
 
 class Key(Record):
@@ -237,83 +290,6 @@ class NewKey(Key):
     """
 
     key: str = Field(repr=False)
-
-
-class KeystoreVersion(Record):
-    """When a version of an entry of the keystore was set, and by which key."""
-
-    version: int
-    created_at: datetime = Field(validation_alias="created")
-    created_by: str
-
-
-class KeystoreEntry(Record):
-    """An entry of the keystore without its value.
-
-    Attributes:
-        name: what programs ask for it by.
-        scope: who it is for: "organisation" (steps), "workflow", "corpus" or "apps".
-        workflow: the workflow whose steps may read it, in small letters.
-        version: of its value, from 1.
-        ingress: whether keys of the role ingress may read it.
-        versions: those that are kept, newest first; None in listings.
-    """
-
-    name: str
-    scope: str
-    workflow: str | None = None
-    version: int
-    ingress: bool
-    description: str = ""
-    created_at: datetime = Field(validation_alias="created")
-    created_by: str
-    updated_at: datetime = Field(validation_alias="updated")
-    updated_by: str
-    versions: tuple[KeystoreVersion, ...] | None = None
-
-
-class DataKey(Record):
-    """A data key of an organisation.
-
-    Attributes:
-        master: mark of the master key that wraps it.
-        retired_at: since when it seals nothing new; it goes when its last value was sealed anew.
-        values: how many values are sealed with it.
-    """
-
-    number: int
-    master: str
-    created_at: datetime = Field(validation_alias="created")
-    retired_at: datetime | None = Field(default=None, validation_alias="retired")
-    values: int
-
-
-class KeystoreKeys(Record):
-    """What the values of an organisation are sealed with.
-
-    Attributes:
-        masters: marks of the master keys that the server has; the first one seals.
-        data_keys: newest first.
-    """
-
-    masters: tuple[str, ...]
-    data_keys: tuple[DataKey, ...]
-
-
-class KeystoreRotation(Record):
-    """What a change of a key has begun or done.
-
-    Attributes:
-        data_key: number of the new data key.
-        job_id: the job that seals all values with it.
-        master: mark of the master key that wraps all data keys now.
-        data_keys: how many it has wrapped.
-    """
-
-    data_key: int | None = None
-    job_id: str | None = None
-    master: str | None = None
-    data_keys: int | None = None
 
 
 class AuditEntry(Record):
@@ -362,15 +338,33 @@ class Identity(Record):
     permissions: tuple[str, ...] = ()
 
 
+class Finding(Record):
+    """One thing that the server looked at in itself.
+
+    Attributes:
+        name: what it is about.
+        verdict: "ok", "note", "warning" or "FAULT".
+        text: what is so, and why that matters.
+        next: what to do about it; empty where there is nothing to do.
+    """
+
+    name: str
+    verdict: str
+    text: str
+    next: str = ""
+
+
 class Diagnosis(Record):
     """What the server finds out about itself.
 
     Attributes:
         healthy: whether there are no problems.
-        problems: what is wrong and what to do about it, one sentence or two each.
+        problems: the faults among the findings, in one sentence or two each.
         facts: versions, stores, disk space, counts; JSON values.
+        findings: all that was looked at.
     """
 
     healthy: bool
     problems: tuple[str, ...]
     facts: dict[str, Any]
+    findings: tuple[Finding, ...] = ()

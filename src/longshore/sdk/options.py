@@ -8,7 +8,8 @@ from typing import Any, TypedDict
 
 from longshore.errors import InvalidRequest
 from longshore.sdk._calls import without_none
-from longshore.wire.apps import Retention, RunStatus
+from longshore.wire.apps import RunStatus
+from longshore.wire.deployments import Retention
 
 
 class RunOptions(TypedDict, total=False):

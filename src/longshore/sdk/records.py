@@ -14,7 +14,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from longshore.errors import InvalidRequest
-from longshore.wire.apps import FileCounts, JobState, Retention, RunStatus
+from longshore.wire.apps import FileCounts, JobState, RunStatus
+from longshore.wire.deployments import Retention
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from longshore import __version__
+from longshore import __version__, tracing
 from longshore.access import Permission
+from longshore.dashboard.assets import PREFIX as ASSETS
+from longshore.dashboard.router import router as dashboard_router
+from longshore.dashboard.signing import SIGN_IN
 from longshore.edge.call import Call, allow
 from longshore.edge.context import Context
 from longshore.edge.responses import json_response
@@ -17,8 +21,22 @@ from longshore.server import metrics, pages, problems
 from longshore.server.health import Health
 from longshore.server.lifespan import lifespan
 from longshore.server.middleware import PathGuard, RequestLog, UnreadBody
-from longshore.server.native import NATIVE, about, keys, keystore, queues, webhooks, worker, works
+from longshore.server.native import (
+    NATIVE,
+    about,
+    doctor,
+    keys,
+    keystore,
+    queues,
+    sessions,
+    webhooks,
+    worker,
+    works,
+    works_acting,
+    works_finding,
+)
 from longshore.server.quick import QuickRoutes
+from longshore.surfaces.apps.routes import native as apps_native
 from longshore.surfaces.apps.routes import router as apps_router
 from longshore.surfaces.buckets.routes import router as buckets_router
 from longshore.surfaces.buckets.routes import works as bucket_works
@@ -32,11 +50,14 @@ from longshore.surfaces.pipelines.routes.open import OPEN_PATHS as PIPELINES_OPE
 from longshore.surfaces.scripts.routes import OPEN_PATHS as SCRIPTS_OPEN_PATHS
 from longshore.surfaces.scripts.routes import native as scripts_native
 from longshore.surfaces.scripts.routes import router as scripts_router
+from longshore.wire.preparing import prepare
 
 OPEN_PATHS: Final = PIPELINES_OPEN_PATHS | CORPUS_OPEN_PATHS | SCRIPTS_OPEN_PATHS | {
-    "/", "/healthz", "/readyz", "/docs", "/openapi.json", "/buckets/version", "/results/version",
+    "/healthz", "/readyz", "/docs", "/openapi.json", "/buckets/version", "/results/version",
 }  # fmt: skip
 """What answers without a key; a test calls everything else without one."""
+OPEN_PAGES: Final = frozenset({SIGN_IN, f"{ASSETS}/{{checksum}}/{{name:path}}"})
+"""Addresses of the dashboard that answer without a session; all others show the form to sign in."""
 QUICK_PATHS: Final = ("/buckets/work", "/buckets/work/withdraw")
 """Routes of works that programs call thousands of times a second."""
 _DESCRIPTION: Final = (
@@ -53,6 +74,7 @@ def create_app(context: Context) -> FastAPI:
 
     It is closed together with its lifespan; the stores stay open, whoever opened them closes them.
     """
+    prepare()
     app = FastAPI(
         title="Longshore",
         version=__version__,
@@ -68,24 +90,64 @@ def create_app(context: Context) -> FastAPI:
     app.state.context = context
     app.state.health = Health(context)
     app.state.metrics = metrics.Metrics()
-    app.include_router(_root)
-    app.include_router(buckets_router)
-    for part in (works, queues, keys, keystore, about, worker, webhooks, services, workbooks):
-        app.include_router(part.router, prefix=NATIVE)
-    app.include_router(pipelines_router)
-    app.include_router(corpus_router)
-    app.include_router(corpus_native)
-    app.include_router(scripts_router)
-    app.include_router(scripts_native)
-    app.include_router(apps_router, prefix="/api")
-    # The same without /api, for clients whose root has none; the reference shows them once.
-    app.include_router(apps_router, include_in_schema=False)
+    context.database.tally = app.state.metrics.tally
+    app.router.routes.extend(_routes().routes)
     problems.install(app)
     app.add_middleware(QuickRoutes, router=bucket_works.router, paths=QUICK_PATHS)
     app.add_middleware(UnreadBody)
     app.add_middleware(PathGuard)
     app.add_middleware(RequestLog, count=app.state.metrics.request)
+    _trace(app, context)
     return app
+
+
+@cache
+def _routes() -> APIRouter:
+    """Return all routes, put together once: what FastAPI works out for a route stays with it.
+
+    That takes some tenths of a second for all of them, which each application would pay anew.
+    """
+    all_routes = APIRouter()
+    all_routes.include_router(_root)
+    all_routes.include_router(dashboard_router)
+    all_routes.include_router(buckets_router)
+    for part in (
+        # Before works, whose addresses end in any id.
+        works_finding,
+        works_acting,
+        works,
+        queues,
+        keys,
+        sessions,
+        keystore,
+        about,
+        doctor,
+        worker,
+        webhooks,
+        services,
+        workbooks,
+    ):
+        all_routes.include_router(part.router, prefix=NATIVE)
+    all_routes.include_router(pipelines_router)
+    all_routes.include_router(corpus_router)
+    all_routes.include_router(corpus_native)
+    all_routes.include_router(scripts_router)
+    all_routes.include_router(scripts_native)
+    all_routes.include_router(apps_native)
+    all_routes.include_router(apps_router, prefix="/api")
+    # The same without /api, for clients whose root has none; the reference shows them once.
+    all_routes.include_router(apps_router, include_in_schema=False)
+    return all_routes
+
+
+def _trace(app: FastAPI, context: Context) -> None:
+    """Put what makes spans around everything else, where that is wanted."""
+    spans = tracing.start("longshore-server", wanted=context.settings.tracing)
+    if spans is not None:
+        # Loaded only when it is wanted, with its extra.
+        from longshore.server.traced import Traced  # noqa: PLC0415
+
+        app.add_middleware(Traced, spans=spans)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -102,12 +164,6 @@ def describe(app: FastAPI) -> dict[str, Any]:
         for operation in document["paths"][path].values():
             operation["security"] = []
     return document
-
-
-@_root.get("/")
-async def landing() -> Response:
-    """Say what runs here."""
-    return pages.landing()
 
 
 @_root.get("/docs")
@@ -139,9 +195,6 @@ async def readyz(request: Request) -> Response:
 @_root.get("/metrics")
 async def prometheus(call: Annotated[Call, Depends(allow(Permission.READ))]) -> Response:
     """Give the metrics of this server and of the key's organisation, for Prometheus."""
-    facts = await call.read(metrics.gather, call.principal.organisation_id)
-    database = call.context.database
-    batches = getattr(database, "batches", None)
-    writer = None if batches is None else (batches, getattr(database, "writes", 0))
-    content = call.request.app.state.metrics.render(facts, writer)
+    seen: metrics.Metrics = call.request.app.state.metrics
+    content = await seen.render(call.context, call.principal.organisation_id)
     return Response(content, media_type=metrics.CONTENT_TYPE)

@@ -30,6 +30,15 @@ class Health:
         self._asking = asyncio.Lock()
         self.janitor_at_s: float | None = None
         """When a pass of this server's janitor last ended well, by time.monotonic."""
+        self.failing: dict[str, tuple[int, str]] = {}
+        """Background passes of this server that fail: since when, in microseconds, and why."""
+
+    def failed(self, name: str, error: Exception) -> None:
+        """Note that a background pass failed."""
+        since_us, _ = self.failing.get(name, (self._context.clock.now_us(), ""))
+        # What other errors say may hold data of any organisation; the log has it.
+        why = error.message if isinstance(error, LongshoreError) else type(error).__name__
+        self.failing[name] = since_us, why
 
     async def readiness(self) -> dict[str, str]:
         """Return each thing looked at with "ok" or what is wrong with it."""

@@ -11,13 +11,14 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from longshore.access import answers
+from longshore.access import answers, sessions
 from longshore.clock import SECOND_US
 from longshore.edge import webhooks
 from longshore.edge.context import Context
 from longshore.edge.wakeups import NOTICES, Bell
-from longshore.engine import artifacts, janitor
+from longshore.engine import activity_rolling, artifacts, janitor
 from longshore.errors import CorruptData, Unavailable
+from longshore.server import activity
 from longshore.server.jobs import JobRunner
 from longshore.server.logging import get_logger
 from longshore.server.native import keystore_jobs
@@ -40,6 +41,7 @@ from longshore.surfaces.scripts import (
     scheduling,
     turns,
 )
+from longshore.surfaces.works import acting as works_acting
 
 SWEEP_INTERVAL_S: Final = 2.0
 NOTICES_INTERVAL_S: Final = 3.0
@@ -58,6 +60,7 @@ _JOBS: Final = (
     corpus_deletion,
     corpus_process_jobs,
     keystore_jobs,
+    works_acting,
 )
 HANDLERS: Final = {name: handler for jobs in _JOBS for name, handler in jobs.HANDLERS.items()}
 PASSES: Final = {name: one for jobs in _JOBS for name, one in jobs.PASSES.items()}
@@ -89,6 +92,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(passes.every("sweeper", SWEEP_INTERVAL_S, passes.sweep)),
         asyncio.create_task(
             passes.every("workflows", WORKFLOWS_INTERVAL_S, passes.look_after_workflows)
+        ),
+        asyncio.create_task(
+            passes.every("activity", activity.LOOK_S, activity.ActivityPass(context.database).step)
         ),
         asyncio.create_task(runner.run(), name="system jobs"),
         asyncio.create_task(deliverer.run(), name="deliveries"),
@@ -133,12 +139,15 @@ class Passes:
                     if not await step():
                         break
             except Unavailable as error:
+                self._health.failed(name, error)
                 self._metrics.passes.labels(name, "unavailable").inc()
                 _log.warning("a background pass must wait", name=name, error=str(error))
-            except Exception:  # noqa: BLE001 - what fails now may succeed later; it is logged
+            except Exception as error:  # noqa: BLE001 - may succeed later; it is logged
+                self._health.failed(name, error)
                 self._metrics.passes.labels(name, "failed").inc()
                 _log.exception("a background pass failed", name=name)
             else:
+                self._health.failing.pop(name, None)
                 self._metrics.passes.labels(name, "ok").inc()
                 self._metrics.pass_time.labels(name).set(self._context.clock.now_us() / SECOND_US)
                 if name == "janitor":
@@ -206,6 +215,8 @@ class Passes:
         more = False
         if await database.read(recovering.schedules_due):
             fired = await database.write(scheduling.fire)
+            self._metrics.scheduled.labels("started").inc(len(fired.runs))
+            self._metrics.scheduled.labels("missed").inc(fired.missed)
             _log.info("schedules", started=len(fired.runs), missed=fired.missed)
             more = fired.more
         for run_id in await database.read(recovering.due):
@@ -229,8 +240,10 @@ class Passes:
         if not await database.lead("janitor"):
             return False
         counts = dict(await database.write(janitor.retain))
+        counts["activity"] = await database.write(activity_rolling.forget)
         counts["answers"] = await database.write(answers.expire)
         counts["codes"] = await database.write(codes.sweep)
+        counts["sessions"] = await database.write(sessions.expire)
         for name, surface_pass in PASSES.items():
             for what, count in (await database.write(surface_pass)).items():
                 counts[f"{name}.{what}"] = count

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 _M_ARENA_MAX: Final = -8
@@ -21,6 +23,20 @@ def limit_arenas() -> bool:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and mallopt(_M_ARENA_MAX, _ARENAS) == 1
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Let the garbage collector leave alone what is made in the block, for good.
+
+    Modules stay: to look for circles in them, again and again, takes a quarter of a start.
+    """
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 def collect_less() -> None:

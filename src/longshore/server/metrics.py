@@ -1,30 +1,69 @@
-"""What Prometheus sees: requests as they happen, the engine's numbers when it asks."""
+"""What Prometheus sees: what this server does as it happens, the database's numbers when it asks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Final
+import asyncio
+import math
+import platform
+import shutil
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import accumulate
+from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily
-from sqlalchemy import Connection
+from prometheus_client.core import (
+    CounterMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from sqlalchemy import BigInteger, Connection, select
+from sqlalchemy.engine import make_url
 
-from longshore.clock import SECOND_US
-from longshore.engine import artifacts, insights, workers
-from longshore.storage import now_us
+from longshore import __version__
+from longshore.edge.context import Context
+from longshore.engine import artifacts, claims, measures, transitions
+from longshore.engine.tables import queues
+from longshore.server import metrics_list as names
+from longshore.server.metrics_snapshot import Facts, organisation_families, server_families
+from longshore.storage import sizes
+from longshore.storage.bulk import given_parameters, given_rows
+from longshore.storage.tally import BOUNDS_S, Durations, Tally
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 # Each counter would bring a second line with the time of its making, which nobody asks for.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_REMEMBERED: Final = 50_000
+"""Queues whose surface is remembered."""
+FRESH_S: Final = 5.0
+"""Scrapes that follow each other more closely share the numbers of the database."""
+STALE_S: Final = 120.0
+"""Numbers that are older are not shown any more: the scrape waits for new ones."""
+BLOBS_FRESH_S: Final = 60.0
+"""Blobs are counted no more often: all of their rows are looked at."""
+PATIENCE_S: Final = 0.05
+"""How long a scrape waits for new numbers where there are some that are not stale."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """The numbers of an organisation, when they were taken, and the task that takes new ones."""
+
+    facts: Facts | None = None
+    at_s: float = 0.0
+    taking: asyncio.Task[Facts] | None = None
+    blobs: dict[str, int] = field(default_factory=dict)
+    blobs_at_s: float = -math.inf
 
 
 class Metrics:
@@ -33,38 +72,31 @@ class Metrics:
     def __init__(self) -> None:
         """Make a registry of its own, so that two servers in one process do not mix."""
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "longshore_requests_total",
-            "HTTP requests by method, route and status.",
-            ["method", "route", "status"],
-            registry=self.registry,
-        )
+        self.tally = Tally()
+        self._requests = self._counter(names.REQUESTS)
         self._seconds = Histogram(
-            "longshore_request_seconds",
-            "Time from a request's first byte to the last of its answer, by route.",
-            ["route"],
+            names.REQUEST_SECONDS.name,
+            names.REQUEST_SECONDS.text,
+            names.REQUEST_SECONDS.labels,
             registry=self.registry,
             buckets=_BUCKETS,
         )
-        self.passes = Counter(
-            "longshore_passes_total",
-            "Background passes of this server by name and outcome.",
-            ["name", "outcome"],
-            registry=self.registry,
-        )
+        self.passes = self._counter(names.PASSES)
         self.pass_time = Gauge(
-            "longshore_pass_last_success_timestamp_seconds",
-            "When a background pass last succeeded here, in seconds since 1970.",
-            ["name"],
+            names.PASS_TIME.name,
+            names.PASS_TIME.text,
+            names.PASS_TIME.labels,
             registry=self.registry,
         )
-        self.jobs = Counter(
-            "longshore_system_jobs_total",
-            "System jobs that ended on this server, by job and outcome.",
-            ["job", "outcome"],
-            registry=self.registry,
-        )
+        self.jobs = self._counter(names.JOBS)
+        self.scheduled = self._counter(names.SCHEDULES)
+        ProcessCollector(registry=self.registry)
         self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._kept: dict[str, _Kept] = {}
+        self._tallied = _Tallied()
+
+    def _counter(self, metric: names.Metric) -> Counter:
+        return Counter(metric.name, metric.text, metric.labels, registry=self.registry)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
@@ -78,99 +110,145 @@ class Metrics:
         counted[0].inc()
         counted[1].observe(seconds)
 
-    def render(self, facts: Facts, batches: tuple[int, int] | None) -> bytes:
-        """Return everything in Prometheus' text form.
+    async def render(self, context: Context, organisation_id: str) -> bytes:
+        """Return everything in Prometheus' text form: of this server, and of an organisation."""
+        facts, age_s = await self._facts(context, organisation_id)
+        await self._tallied.take(context, self.tally)
+        snapshot = _Families(
+            [
+                *self._tallied.families(),
+                *server_families(context, facts, age_s),
+                *organisation_families(facts),
+            ]
+        )
+        # Some thousands of lines take some milliseconds, in which others are served.
+        return await asyncio.to_thread(
+            lambda: generate_latest(self.registry) + generate_latest(snapshot)
+        )
 
-        Args:
-            facts: what the database said just now.
-            batches: transactions and writes of the group-commit writer, where there is one.
-        """
-        return generate_latest(self.registry) + generate_latest(_Snapshot(facts, batches))
+    async def _facts(self, context: Context, organisation_id: str) -> tuple[Facts, float]:
+        """Return the numbers of the database, at most STALE_S old, and their age."""
+        kept = self._kept.setdefault(organisation_id, _Kept())
+        age_s = time.monotonic() - kept.at_s
+        if kept.facts is not None and age_s < FRESH_S:
+            return kept.facts, age_s
+        if kept.taking is None or kept.taking.done():
+            kept.taking = asyncio.create_task(self._take(context, organisation_id, kept))
+        taking = kept.taking
+        if kept.facts is None or age_s > STALE_S:
+            return await asyncio.shield(taking), 0.0
+        await asyncio.wait([taking], timeout=PATIENCE_S)
+        if taking.done():
+            return taking.result(), 0.0
+        return kept.facts, age_s
+
+    async def _take(self, context: Context, organisation_id: str, kept: _Kept) -> Facts:
+        database = context.database
+        if time.monotonic() - kept.blobs_at_s > BLOBS_FRESH_S:
+            kept.blobs = await database.read(artifacts.counts, organisation_id)
+            kept.blobs_at_s = time.monotonic()
+        facts = await database.read(partial(gather, context), organisation_id, kept.blobs)
+        kept.facts, kept.at_s = facts, time.monotonic()
+        return facts
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """The engine's numbers for one organisation."""
-
-    queues: list[insights.QueueCounts]
-    workers: list[workers.Worker]
-    blobs: dict[str, int]
-    at_us: int
-
-
-def gather(connection: Connection, organisation_id: str) -> Facts:
-    """Read the engine's numbers."""
+def gather(
+    context: Context, connection: Connection, organisation_id: str, blobs: dict[str, int]
+) -> Facts:
+    """Read the numbers of the database, and of the disk that holds it."""
+    begun_s = time.perf_counter()
+    measured = measures.measure(connection, organisation_id)
+    path = make_url(context.settings.database_url).database
+    size = sizes.measure(connection, path, most=1).total_bytes
+    disk = shutil.disk_usage(context.settings.data)
     return Facts(
-        queues=insights.queue_counts(connection, organisation_id),
-        workers=workers.listing(connection, organisation_id),
-        blobs=artifacts.counts(connection, organisation_id),
-        at_us=now_us(connection),
+        measured=measured,
+        blobs=blobs,
+        database_bytes=size,
+        disk_free_bytes=disk.free,
+        disk_total_bytes=disk.total,
+        build=(__version__, platform.python_version(), connection.dialect.name),
+        seconds=time.perf_counter() - begun_s,
     )
 
 
-class _Snapshot(CollectorRegistry):
-    """A registry that holds nothing and reports one snapshot."""
+class _Families(CollectorRegistry):
+    """A registry that holds nothing and reports some families."""
 
-    def __init__(self, facts: Facts, batches: tuple[int, int] | None) -> None:
+    def __init__(self, families: list[Metric]) -> None:
         super().__init__()
-        self._facts = facts
-        self._batches = batches
+        self._families = families
 
-    def collect(self) -> Iterable[Any]:
-        """Give the families of the snapshot."""
-        yield from _queue_families(self._facts)
-        yield from _worker_families(self._facts)
-        stored = GaugeMetricFamily("longshore_blobs", "Stored blobs.")
-        stored.add_metric([], self._facts.blobs["objects"])
-        yield stored
-        size = GaugeMetricFamily("longshore_blob_bytes", "Bytes of stored blobs.")
-        size.add_metric([], self._facts.blobs["bytes"])
-        yield size
-        if self._batches is not None:
-            transactions, writes = self._batches
-            for name, text, value in (
-                ("longshore_writer_transactions", "Transactions of the writer.", transactions),
-                ("longshore_writer_writes", "Writes in them (group commit).", writes),
-            ):
-                family = GaugeMetricFamily(name, text)
-                family.add_metric([], value)
-                yield family
+    def collect(self) -> list[Metric]:
+        """Give them."""
+        return self._families
 
 
-def _queue_families(facts: Facts) -> Iterable[GaugeMetricFamily]:
-    works = GaugeMetricFamily(
-        "longshore_works", "Works by queue and state.", labels=["surface", "queue", "state"]
-    )
-    oldest = GaugeMetricFamily(
-        "longshore_queue_oldest_seconds",
-        "How long the longest waiting work of a queue could have been claimed.",
-        labels=["surface", "queue"],
-    )
-    online = GaugeMetricFamily(
-        "longshore_queue_workers", "Workers online by queue.", labels=["surface", "queue"]
-    )
-    for entry in facts.queues:
-        names = [entry.queue.surface, entry.queue.name]
-        for state, count in entry.counts.by_state.items():
-            works.add_metric([*names, state], count)
-        if entry.oldest_us is not None:
-            oldest.add_metric(names, max(facts.at_us - entry.oldest_us, 0) / SECOND_US)
-        online.add_metric(names, entry.workers_online)
-    return works, oldest, online
+class _Tallied:
+    """What transactions have counted, by surface in place of queue: there are few surfaces."""
+
+    def __init__(self) -> None:
+        self._surfaces: dict[int, str] = {}
+        self._changes: dict[tuple[str, str], int] = {}
+        self._durations: dict[tuple[str, str], Durations] = {}
+        self._reads: dict[str, int] = {}
+
+    async def take(self, context: Context, tally: Tally) -> None:
+        counts, durations = tally.take()
+        if len(self._surfaces) > _REMEMBERED:
+            self._surfaces.clear()
+        queue_ids = {queue_id for _, queue_id, _ in [*counts, *durations]}
+        unknown = [each for each in queue_ids - self._surfaces.keys() if isinstance(each, int)]
+        if unknown:
+            self._surfaces |= await context.database.read(_surfaces, unknown)
+        for (name, queue_id, label), count in counts.items():
+            if name == transitions.CHANGES:
+                key = (self._surface(queue_id), label)
+                self._changes[key] = self._changes.get(key, 0) + count
+            else:
+                self._reads[label] = self._reads.get(label, 0) + count
+        for (name, queue_id, _), seen in durations.items():
+            self._durations.setdefault((name, self._surface(queue_id)), Durations()).merge(seen)
+
+    def _surface(self, queue_id: int | str) -> str:
+        return self._surfaces.get(int(queue_id), "unknown")
+
+    def families(self) -> list[Metric]:
+        changes = _counter_family(names.CHANGES)
+        for (surface, reason), count in sorted(self._changes.items()):
+            changes.add_metric([surface, reason], count)
+        reads = _counter_family(names.KEYSTORE_READS)
+        for outcome, count in sorted(self._reads.items()):
+            reads.add_metric([outcome], count)
+        made: list[Metric] = [changes, reads]
+        for metric, name in (
+            (names.WAIT_SECONDS, claims.WAITS),
+            (names.RUN_SECONDS, transitions.RUNS),
+        ):
+            family = HistogramMetricFamily(metric.name, metric.text, labels=metric.labels)
+            for (kind, surface), seen in sorted(self._durations.items()):
+                if kind == name:
+                    family.add_metric([surface], _cumulative(seen), seen.sum_s)
+            made.append(family)
+        return made
 
 
-def _worker_families(facts: Facts) -> Iterable[GaugeMetricFamily]:
-    silent = GaugeMetricFamily(
-        "longshore_worker_silent_seconds",
-        "Time since a worker's last call; a healthy one claims at least every half minute.",
-        labels=["worker", "name"],
+def _counter_family(metric: names.Metric) -> CounterMetricFamily:
+    return CounterMetricFamily(
+        metric.name.removesuffix("_total"), metric.text, labels=metric.labels
     )
-    running = GaugeMetricFamily(
-        "longshore_worker_running", "Works that a worker holds.", labels=["worker", "name"]
+
+
+def _cumulative(seen: Durations) -> list[tuple[str, float]]:
+    bounds = [*(str(bound) for bound in BOUNDS_S), "+Inf"]
+    return list(zip(bounds, map(float, accumulate(seen.buckets)), strict=True))
+
+
+def _surfaces(connection: Connection, queue_ids: list[int]) -> dict[int, str]:
+    dialect = connection.dialect.name
+    given = given_rows(dialect, id=BigInteger)
+    rows = connection.execute(
+        select(queues.c.id, queues.c.surface).join(given, given.c.id == queues.c.id),
+        given_parameters(dialect, [(queue_id,) for queue_id in queue_ids], 1),
     )
-    for worker in facts.workers:
-        if worker.left_us is None:
-            names = [worker.id, worker.name]
-            silent.add_metric(names, max(facts.at_us - worker.seen_us, 0) / SECOND_US)
-            running.add_metric(names, worker.running)
-    return silent, running
+    return dict(rows.all())

@@ -92,7 +92,7 @@ class RequestLog:
 
     def _finish(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"]
-        self._count(method, _route(scope), status, seconds)
+        self._count(method, route_of(scope), status, seconds)
         quiet = scope["path"].startswith(QUIET_PATHS) or (
             status < 400 and scope["path"].startswith(BUSY_PATHS)
         )
@@ -208,7 +208,7 @@ def _request_id(scope: Scope) -> str:
     return given if _REQUEST_ID.fullmatch(given) else ids.new(ids.REQUEST)
 
 
-def _route(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
     """Return the route's template, so that ids in paths do not become labels.
 
     A router's own prefix is not part of its routes' templates; that of the apps protocol is left

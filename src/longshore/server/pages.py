@@ -1,4 +1,4 @@
-"""The two pages that need no key and no script: the landing page and the API reference."""
+"""The reference of the API as a page, which needs no key and no script."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from html import escape
 from typing import Any, Final
 
 from starlette.responses import HTMLResponse
-
-from longshore import __version__
 
 # The pages have one inline style sheet and nothing else; it is allowed by its checksum.
 _STYLE: Final = """
@@ -27,20 +25,6 @@ _PAGE: Final = """<!doctype html>
 {body}
 </body></html>
 """
-_LANDING: Final = """<h1>Longshore {version}</h1>
-<p>A batch platform runs here: hand it work, run your Python over it, see where each piece is.</p>
-<ul>
-<li><a href="docs">The HTTP API</a> (<a href="openapi.json">as an OpenAPI document</a>)</li>
-<li><a href="healthz">Is it alive?</a> <a href="readyz">Is it ready?</a></li>
-</ul>
-<p>Everything else needs an API key, sent as <code>Authorization: Bearer KEY</code>. On the machine
-of the server it lies in <code>credentials.json</code> in the data directory; <code>longshore key
-create</code> makes more.</p>"""
-
-
-def landing() -> HTMLResponse:
-    """Say what runs here and where to read on."""
-    return _page("Longshore", _LANDING.format(version=escape(__version__)))
 
 
 def reference(document: dict[str, Any]) -> HTMLResponse:

@@ -20,6 +20,7 @@ from starlette.types import Scope
 
 from longshore import errors
 from longshore.access import masking
+from longshore.dashboard import errors as pages
 from longshore.edge.body import explain
 from longshore.edge.call import ORGANISATION, REQUEST_ID
 from longshore.edge.responses import encode
@@ -170,6 +171,10 @@ def _form(
     details: Mapping[str, Any],
     headers: Mapping[str, str],
 ) -> Response:
+    if pages.is_ours(scope):
+        page = pages.respond(scope, status, title, message)
+        page.headers.update(headers)
+        return page
     request_id = scope.get(REQUEST_ID)
     content: dict[str, Any]
     if _CORPUS_PATH.match(scope["path"]):

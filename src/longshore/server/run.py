@@ -17,7 +17,10 @@ from typing import Final
 
 import uvicorn
 import uvloop
+from sqlalchemy import Connection
 
+from longshore.access import keys as api_keys
+from longshore.access import sessions
 from longshore.access.first import FirstKeys, first_start
 from longshore.edge.context import Context
 from longshore.errors import ConfigurationError
@@ -48,6 +51,7 @@ class ReadyInfo:
     Attributes:
         url: address of the server, as clients on this machine reach it.
         docs_url: address of the API reference.
+        dashboard_url: address of the dashboard with a one-time code in it.
         database: product, version and durability of the database.
         blobs: where blobs lie.
         data: the data directory.
@@ -63,6 +67,7 @@ class ReadyInfo:
 
     url: str
     docs_url: str
+    dashboard_url: str = field(repr=False)
     database: str
     blobs: str
     data: Path
@@ -146,6 +151,7 @@ def _ready_info(
     return ReadyInfo(
         url=url,
         docs_url=f"{url}/docs",
+        dashboard_url=f"{url}/?code={_sign_in_code(context, keys)}",
         database=context.database.describe(),
         blobs=context.blobs.describe(),
         data=context.settings.data,
@@ -248,7 +254,8 @@ def _config(context: Context) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(context.settings.trusted_proxies),
+        forwarded_allow_ips=[str(network) for network in context.settings.trusted_proxies],
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=FINISH_S,
     )
@@ -268,6 +275,16 @@ def _first_keys(context: Context, url: str) -> FirstKeys:
     )
     credentials.write(directory, wanted)
     return keys
+
+
+def _sign_in_code(context: Context, keys: FirstKeys) -> str:
+    """Return a code that signs in once, as the admin key of the data directory."""
+
+    def make(connection: Connection) -> str:
+        principal = api_keys.authenticate(connection, keys.token)
+        return sessions.make_code(connection, principal.key_id, principal.organisation_id)
+
+    return context.database.write_blocking(make)
 
 
 @contextmanager

@@ -8,7 +8,16 @@ returns, the change is on disk (SQLite with `synchronous=FULL`, PostgreSQL with
 
 from __future__ import annotations
 
-from longshore.storage.database import Database, after_commit, mark, notify, now_us, reclaim
+from longshore.storage.database import (
+    Database,
+    after_commit,
+    mark,
+    notify,
+    now_us,
+    reclaim,
+    tally_of,
+    traceparent,
+)
 from longshore.storage.opening import open_database
 from longshore.storage.schema import metadata
 
@@ -21,4 +30,6 @@ __all__ = [
     "now_us",
     "open_database",
     "reclaim",
+    "tally_of",
+    "traceparent",
 ]

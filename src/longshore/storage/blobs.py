@@ -44,6 +44,15 @@ class Stored:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class FoundBlob:
+    """Bytes that lie in the store, and when they were written there, by the store's clock."""
+
+    blob_id: str
+    size_bytes: int
+    modified_us: int
+
+
 class Blobs:
     """Bytes by id, durable once `put` returns."""
 
@@ -178,6 +187,36 @@ class Blobs:
         except BaseError as error:
             raise _away(error) from error
         return [name for name in found if _ID.fullmatch(name)]
+
+    async def look(self, *, limit: int) -> list[FoundBlob]:
+        """Return up to about `limit` of the blobs that are there, in no order.
+
+        Raises:
+            Unavailable: the store cannot be used.
+        """
+        found: list[FoundBlob] = []
+        try:
+            async for page in obstore.list(self._store):
+                for entry in page:
+                    name = entry["path"].rpartition("/")[2]
+                    if _ID.fullmatch(name):
+                        modified_s = entry["last_modified"].timestamp()
+                        found.append(FoundBlob(name, entry["size"], int(modified_s * 1_000_000)))
+                if len(found) >= limit:
+                    break
+        except BaseError as error:
+            raise _away(error) from error
+        return found
+
+    async def has(self, blob_id: str) -> bool:
+        """Return whether the bytes of a blob are there; Unavailable if the store cannot be used."""
+        try:
+            await obstore.head_async(self._store, _key(blob_id))
+        except FileNotFoundError:
+            return False
+        except BaseError as error:
+            raise _away(error) from error
+        return True
 
     async def _chunks(self, blob_id: str) -> AsyncIterator[bytes]:
         self._refuse_links(blob_id)

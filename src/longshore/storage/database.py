@@ -12,7 +12,9 @@ from typing import ClassVar, Concatenate, ParamSpec, TypeVar, cast
 
 from sqlalchemy import Connection
 
+from longshore import tracing
 from longshore.clock import Clock
+from longshore.storage.tally import Tally
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,6 +30,8 @@ class Effects:
     topics: list[str] = field(default_factory=list)
     callbacks: list[Callback] = field(default_factory=list)
     marks: set[str] = field(default_factory=set)
+    traceparent: str | None = None
+    """The span of the request that the transaction is for, where one is recorded."""
 
 
 class Database(ABC):
@@ -38,6 +42,8 @@ class Database(ABC):
     def __init__(self, clock: Clock) -> None:
         """Take the time of all transactions from `clock`."""
         self.clock = clock
+        self.tally: Tally | None = None
+        """Counts what transactions do, where somebody wants to know."""
         self._subscribers: list[Callable[[str], None]] = []
 
     @abstractmethod
@@ -74,7 +80,10 @@ class Database(ABC):
             Unavailable: the database cannot be reached; see the message for what is known.
             Exception: whatever `function` raised; nothing was changed.
         """
-        return await asyncio.wrap_future(self.submit_write(_bind(function, *args, **kwargs)))
+        work = _bind(function, *args, **kwargs)
+        if tracing.spans is not None:
+            return await self._traced("write", self.submit_write, work)
+        return await asyncio.wrap_future(self.submit_write(work))
 
     async def read(
         self,
@@ -84,7 +93,32 @@ class Database(ABC):
         **kwargs: P.kwargs,
     ) -> T:
         """Run `function(connection, ...)` in one read-only transaction."""
-        return await asyncio.wrap_future(self.submit_read(_bind(function, *args, **kwargs)))
+        work = _bind(function, *args, **kwargs)
+        if tracing.spans is not None:
+            return await self._traced("read", self.submit_read, work)
+        return await asyncio.wrap_future(self.submit_read(work))
+
+    async def _traced(
+        self,
+        kind: str,
+        submit: Callable[[Callable[[Connection], T]], Future[T]],
+        work: Callable[[Connection], T],
+    ) -> T:
+        """Run `work` in a span of its own, if it is for a request that is recorded.
+
+        The span lasts from the request's wish to its answer: waiting for the writer is part of it.
+        """
+        spans, traceparent = tracing.spans, tracing.carried()
+        if spans is None or traceparent is None:
+            return await asyncio.wrap_future(submit(work))
+
+        def carrying(connection: Connection) -> T:
+            _attached(connection)[1].traceparent = traceparent
+            return work(connection)
+
+        attributes = {"db.system.name": self.dialect, "db.operation.name": kind}
+        with spans.span(f"database {kind}", attributes=attributes):
+            return await asyncio.wrap_future(submit(carrying))
 
     def write_blocking(
         self,
@@ -176,6 +210,16 @@ def notify(connection: Connection, topic: str) -> None:
 def after_commit(connection: Connection, callback: Callback) -> None:
     """Call `callback` in this process once the transaction is durable."""
     _attached(connection)[1].callbacks.append(callback)
+
+
+def tally_of(connection: Connection) -> Tally | None:
+    """Return what counts for the metrics of this process; use it in `after_commit`."""
+    return _attached(connection)[0].tally
+
+
+def traceparent(connection: Connection) -> str | None:
+    """Return the span of the request that a transaction is for, where one is recorded."""
+    return _attached(connection)[1].traceparent
 
 
 def mark(connection: Connection, name: str) -> None:

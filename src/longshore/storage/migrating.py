@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 from longshore.errors import ConfigurationError
 from longshore.storage.database import Database
 
-HEAD: Final = "0010"
+HEAD: Final = "0014"
 """The newest step; a test compares it with the newest file in migrations/versions."""
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"

@@ -63,6 +63,8 @@ class PostgreSQLDatabase(Database):
         self.version = self._check()
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="postgresql")
         self._closed = threading.Event()
+        self.retries = 0
+        """Transactions that were tried again, or given up."""
         self._leader = _Leader(self._url)
         self._listener = threading.Thread(
             target=self._listen, name="postgresql-listener", daemon=True
@@ -127,6 +129,7 @@ class PostgreSQLDatabase(Database):
             try:
                 return self._write_once(work)
             except _TryAgain as again:
+                self.retries += 1
                 if attempt == TRIES:
                     raise again.error from again.cause
                 # Whoever made it fail gets the chance to finish first.
@@ -169,6 +172,7 @@ class PostgreSQLDatabase(Database):
                         enter(connection, self)
                         return work(connection)
             except DBAPIError as error:
+                self.retries += 1
                 if attempt == TRIES or not _worth_another_try(error):
                     raise _translate(error, committing=False) from error
         raise AssertionError("the loop above returns or raises")

@@ -83,6 +83,11 @@ class SQLiteDatabase(Database):
             )
         return self._readers.submit(self._read, work)
 
+    @property
+    def waiting(self) -> int:
+        """How many writes wait for the writer now."""
+        return self._waiting.qsize()
+
     async def lead(self, name: str) -> bool:
         """Return True: there is only one server on a SQLite file."""
         return not self._closed

@@ -97,6 +97,10 @@ class ResultField(_Answer):
     """With include_confidence_scores."""
     validations: FieldValidations | None = None
     """With include_validation_results."""
+    corrected: StrictBool = False
+    """(Longshore) With include_review_results: whether a reviewer gave the value."""
+    original_value: StrictStr | None = None
+    """(Longshore) With include_review_results, of a corrected field: what the app had read."""
 
 
 class PageLayout(_Answer):
@@ -116,8 +120,12 @@ class ResultDocument(_Answer):
     page_numbers: list[StrictInt] = []
     """From 1."""
     review_completed: StrictBool = True
-    """With include_review_results: false while a field has an alert or an error."""
+    """With include_review_results: false while the document waits for a person."""
     class_edit_history: list[Edit] = []
+    review_state: StrictStr = "none"
+    """(Longshore) With include_review_results: `none`, `needs_review`, `in_review`, `accepted`."""
+    reviewed_by: StrictStr | None = None
+    """(Longshore) With include_review_results: who accepted it."""
     page_layouts: list[PageLayout] = []
     """With include_source_info, as the two paths."""
     post_processed_paths: list[StrictStr] = []

@@ -10,14 +10,8 @@ from typing import Any
 import msgspec
 
 from longshore.errors import ConfigurationError
-from longshore.wire.worker import (
-    AppDocument,
-    AppField,
-    AppOffer,
-    AppPage,
-    AppPayload,
-    AppResult,
-)
+from longshore.wire.payloads import AppDocument, AppField, AppPage, AppPayload, AppResult
+from longshore.wire.worker import AppOffer
 from longshore.worker.channel import Run
 from longshore.worker.documents import Document, Field, InputFile, Page
 from longshore.worker.pdf import make_pdf
@@ -60,7 +54,7 @@ def run_app(registry: Registry, run: Run, note: Callable[[str], None]) -> tuple[
         password=payload.password,
     )
     documents = [_document(item, app) for item in _items(app.function(file), app)]
-    result = _encode(AppResult(documents=documents), app)
+    result = _encode(AppResult(documents=documents, review_below=app.review_below), app)
     pdf = make_pdf(Path(run.path), Path(run.directory), note) if payload.generate_pdf else None
     return result, None if pdf is None else str(pdf)
 
@@ -95,6 +89,7 @@ def _document(item: object, app: App) -> AppDocument:
         class_name=item.class_name,
         class_confidence=_number(item.class_confidence),
         pages=[_page(page, app) for page in _sequence(item.pages, "pages", app)],
+        review=item.review,
     )
 
 

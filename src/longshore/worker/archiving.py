@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from longshore.errors import LongshoreError, TooLarge
-from longshore.wire.worker import FunctionResult, StoredFile
+from longshore.wire.payloads import FunctionResult, StoredFile
 from longshore.worker.backoff import Backoff
 from longshore.worker.channel import Finished, LocalFile
 from longshore.worker.transport import StoredBlob, Transport, may_try_again

@@ -13,18 +13,11 @@ from typing import Any
 
 import msgspec
 
+from longshore import tracing
 from longshore.errors import ConfigurationError, LongshoreError
-from longshore.wire.worker import (
-    BucketJob,
-    Claimed,
-    FunctionResult,
-    Held,
-    Lost,
-    Outcome,
-    Report,
-    WorkbookFile,
-)
-from longshore.worker import archiving
+from longshore.wire.payloads import BucketJob, FunctionResult, WorkbookFile
+from longshore.wire.worker import Claimed, Held, Lost, Outcome, Report
+from longshore.worker import archiving, traces
 from longshore.worker.buckets import read_job
 from longshore.worker.channel import Finished, Run
 from longshore.worker.files import fetch_input, store_pdf
@@ -117,8 +110,15 @@ class Attempts:
         key = (work.work_id, work.attempt)
         self._running[key] = attempt
         self._log.debug(f"begins {work.work_id}", attempt=work.attempt)
+        traceparent = None
         try:
-            finished = await self._execute(attempt, slot)
+            if tracing.spans is None:
+                finished = await self._execute(attempt, slot)
+            else:
+                with traces.attempt(tracing.spans, work) as span:
+                    traceparent = tracing.spans.carried()
+                    finished = await self._execute(attempt, slot)
+                    traces.note_end(span, finished)
         finally:
             del self._running[key]
         attempt.output.finish()
@@ -136,7 +136,7 @@ class Attempts:
         )
         # A file is removed only when the server has the work's end, and with it the file.
         remove = partial(archiving.remove, finished.files) if finished.files else None
-        self._reporter.add(report, on_accepted=remove)
+        self._reporter.add(report, on_accepted=remove, traceparent=traceparent)
 
     async def _execute(self, attempt: Attempt, slot: Slot) -> Finished:
         work = attempt.work
@@ -236,7 +236,9 @@ def _read_chunk(payload: msgspec.Raw) -> _Chunk:
 
 
 def _run(work: Claimed) -> Run:
-    return Run(work.work_id, work.attempt, work.surface, work.payload, "", "")
+    run = Run(work.work_id, work.attempt, work.surface, work.payload, "", "")
+    traceparent = tracing.carried()
+    return run if traceparent is None else msgspec.structs.replace(run, traceparent=traceparent)
 
 
 def _unrunnable(work: Claimed, error: Exception) -> Finished:

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from longshore.wire.worker import BucketJob, BucketOffer
+from longshore.wire.payloads import BucketJob
+from longshore.wire.worker import BucketOffer
 from longshore.worker import returned as returns
 from longshore.worker.calling import find
 from longshore.worker.channel import LocalFile, Run

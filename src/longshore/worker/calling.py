@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from longshore.errors import ConfigurationError
-from longshore.wire.worker import BucketJob
+from longshore.wire.payloads import BucketJob
 from longshore.worker.registry import Registry
 from longshore.worker.returned import Note, Returned
 

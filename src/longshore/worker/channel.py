@@ -15,9 +15,9 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from longshore.wire.payloads import NO_RESULT
 from longshore.wire.tasks import WorkerOffer
 from longshore.wire.worker import (
-    NO_RESULT,
     AppOffer,
     AttemptError,
     BucketOffer,
@@ -37,13 +37,14 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     """To a child, first: what to load and how much memory it may take (0: no limit).
 
     `buckets` says that it runs functions which works name themselves; `progress` is the descriptor
-    of memory in which it writes down the record that it is at.
+    of memory in which it writes down the record that it is at; `tracing` that it makes spans.
     """
 
     modules: list[str]
     memory_limit_bytes: int
     buckets: bool = False
     progress: int | None = None
+    tracing: bool = False
 
 
 class Run(msgspec.Struct, frozen=True, tag="run"):
@@ -61,6 +62,8 @@ class Run(msgspec.Struct, frozen=True, tag="run"):
     directory: str
     order: Order | None = None
     record_timeout_s: float | None = None
+    traceparent: str | None = None
+    """The span of the attempt, where one is recorded: spans of user code become its children."""
 
 
 class Quit(msgspec.Struct, frozen=True, tag="quit"):

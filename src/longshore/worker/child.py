@@ -21,7 +21,9 @@ import threading
 import traceback
 from typing import NoReturn
 
+from longshore import tracing
 from longshore.errors import ConfigurationError
+from longshore.wire.preparing import prepare
 from longshore.worker import apps, buckets, memory, services, tasks_registry
 from longshore.worker.channel import (
     Begin,
@@ -57,6 +59,7 @@ def main(arguments: list[str]) -> int:
     sender = Sender(events)
     begin = receiver.receive()
     assert isinstance(begin, Begin)
+    prepare()
     threading.Thread(target=_watch, args=(commands,), name="control", daemon=True).start()
     memory.set_limit(begin.memory_limit_bytes)
     position = None
@@ -65,6 +68,9 @@ def main(arguments: list[str]) -> int:
     registry = _set_up(begin, sender)
     if registry is None:
         return 1
+    if begin.tracing:
+        # After the user's modules, which may have said by themselves where spans go.
+        tracing.start("longshore-worker", wanted=True)
     # What the imports have made stays; the collector need not look at it again and again.
     gc.freeze()
     _serve(registry, begin.memory_limit_bytes, receiver, sender, position)

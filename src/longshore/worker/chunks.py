@@ -15,8 +15,8 @@ import msgspec
 
 from longshore.errors import Reject
 from longshore.limits import CHUNK_RESULT_BYTES
+from longshore.wire.payloads import NO_RESULT, ChunkPayload, ChunkResult
 from longshore.wire.pipelines import Summary
-from longshore.wire.worker import NO_RESULT, ChunkPayload, ChunkResult
 from longshore.worker import outputs, services, summaries
 from longshore.worker.batches import run_batches
 from longshore.worker.progress import Order, Position, cells_of, parts

@@ -14,7 +14,8 @@ from collections.abc import Callable
 import msgspec
 
 from longshore.errors import ConfigurationError
-from longshore.wire.worker import NO_RESULT, Claimed, Outcome
+from longshore.wire.payloads import NO_RESULT
+from longshore.wire.worker import Claimed, Outcome
 from longshore.worker import memory
 from longshore.worker.channel import Begin, Broken, Finished, Loaded, Run
 from longshore.worker.execution import execute

@@ -12,7 +12,8 @@ import msgspec
 
 from longshore.errors import ConfigurationError
 from longshore.limits import COMMAND_OUTPUT_BYTES
-from longshore.wire.worker import AttemptError, BucketJob, Outcome
+from longshore.wire.payloads import BucketJob
+from longshore.wire.worker import AttemptError, Outcome
 from longshore.worker import memory, returned
 from longshore.worker.buckets import local_files
 from longshore.worker.channel import Finished, Run

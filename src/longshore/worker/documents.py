@@ -117,9 +117,11 @@ class Document:
         class_name: kind of document, or None when the app does not classify.
         class_confidence: how sure the classification is, 0 to 1, or None.
         pages: the pages that the document covers.
+        review: why a person should look at it whatever its fields say, or None.
     """
 
     fields: Sequence[Field]
     class_name: str | None = None
     class_confidence: float | None = None
     pages: Sequence[Page] = ()
+    review: str | None = None

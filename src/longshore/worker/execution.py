@@ -11,9 +11,11 @@ from typing import cast
 
 import msgspec
 
+from longshore import tracing
 from longshore.errors import ConfigurationError, Reject, RetryLater
 from longshore.limits import CHUNK_RESULT_BYTES, JSON_BODY_BYTES, PAUSE_MAX_S
-from longshore.wire.worker import AttemptError, ChunkPayload, Outcome
+from longshore.wire.payloads import ChunkPayload
+from longshore.wire.worker import AttemptError, Outcome
 from longshore.worker import memory
 from longshore.worker.apps import run_app
 from longshore.worker.buckets import run_function
@@ -83,8 +85,22 @@ def execute(
 ) -> Finished:
     """Run the user's function on one work; whatever it raises becomes the attempt's error.
 
-    Works that have records write down in `position` which one is computed.
+    Works that have records write down in `position` which one is computed. Spans that user code
+    makes become children of the attempt's, where that is recorded.
     """
+    if run.traceparent is None or tracing.spans is None:
+        return _executed(registry, run, note, memory_limit_bytes, position)
+    with tracing.spans.under(run.traceparent):
+        return _executed(registry, run, note, memory_limit_bytes, position)
+
+
+def _executed(
+    registry: Registry,
+    run: Run,
+    note: Note,
+    memory_limit_bytes: int,
+    position: Position | None,
+) -> Finished:
     try:
         product = _runner(run.surface)(registry, run, note, position)
         _check_size(product)

@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from longshore.errors import LongshoreError
-from longshore.wire.worker import AppPayload, AppResult, Claimed
+from longshore.wire.payloads import AppPayload, AppResult
+from longshore.wire.worker import Claimed
 from longshore.worker.backoff import Backoff
 from longshore.worker.channel import Finished, Run
 from longshore.worker.transport import StoredBlob, Transport, may_try_again

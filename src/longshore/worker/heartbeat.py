@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from longshore import errors
+from longshore.wire.preparing import prepare
 from longshore.wire.worker import Held, RenewAnswer, RenewRequest
 from longshore.worker.channel import (
     GivenUp,
@@ -144,6 +145,7 @@ def main(arguments: list[str]) -> int:
     # Only the end of the worker ends this process: leases are renewed during a graceful stop.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    prepare()
     heartbeat = Heartbeat(Receiver(orders, ToHeartbeat), Sender(news))
     listener = threading.Thread(target=heartbeat.listen, name="orders", daemon=True)
     listener.start()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
@@ -121,14 +122,18 @@ class HttpClient:
         self._idle: list[_Connection] = []
         self._busy: set[_Connection] = set()
 
-    async def post(self, path: str, body: bytes, *, timeout_s: float) -> Response:
+    async def post(
+        self, path: str, body: bytes, *, timeout_s: float, headers: Mapping[str, str] | None = None
+    ) -> Response:
         """POST `body` and return the answer.
 
         Raises:
             OSError: there is no answer, because of the network or after `timeout_s`.
         """
+        own = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
         head = (
-            f"POST {self._path}{path} HTTP/1.1\r\n{self._head}content-length: {len(body)}\r\n\r\n"
+            f"POST {self._path}{path} HTTP/1.1\r\n{self._head}{own}"
+            f"content-length: {len(body)}\r\n\r\n"
         )
         connection: _Connection | None = None
         try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 import secrets
 from typing import Any
 
+import longshore
 from longshore.errors import LongshoreError
 from longshore.wire.scripts import HostOffer
 from longshore.wire.worker import BucketOffer, Registered, Registration
@@ -82,6 +84,7 @@ class Membership:
             workbooks=self._options.workbooks,
             host=None if self._options.host is None else HostOffer(name=self._options.host),
             incarnation=self._incarnation,
+            version=f"longshore {longshore.__version__}, Python {platform.python_version()}",
         )
         backoff, told = Backoff(), False
         while True:

@@ -40,6 +40,7 @@ class App:
     description: str = ""
     timeout_s: float | None = None
     attempts_max: int = 3
+    review_below: float | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -139,6 +140,7 @@ def app(
     version: str = "1.0.0",
     timeout_s: float | None = None,
     attempts_max: int = 3,
+    review_below: float | None = None,
 ) -> Callable[[_Function], _Function]:
     """Register a function that takes one `InputFile` and returns its `Document`s.
 
@@ -148,6 +150,8 @@ def app(
         version: a run pins the version it started with; a changed app wants a new version.
         timeout_s: time limit of one file in seconds; the process is killed at its end.
         attempts_max: how often one file is tried before it counts as failed.
+        review_below: a document needs a person's review when the confidence of one of its fields
+            is below this, 0 to 1; None for no such rule.
 
     Raises:
         ConfigurationError: a value is unusable, or the function does not take one argument.
@@ -166,6 +170,10 @@ def app(
             raise ConfigurationError(
                 f"App {name!r}: attempts_max is {attempts_max}; give 1 to {ATTEMPTS}."
             )
+        if review_below is not None and not 0 <= review_below <= 1:
+            raise ConfigurationError(
+                f"App {name!r}: review_below is {review_below}; give a confidence, 0 to 1."
+            )
         description = inspect.getdoc(function) or ""
         REGISTRY.add_app(
             App(
@@ -176,6 +184,7 @@ def app(
                 description=description.partition("\n")[0],
                 timeout_s=timeout_s,
                 attempts_max=attempts_max,
+                review_below=review_below,
             )
         )
         return function

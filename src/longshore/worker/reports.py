@@ -7,17 +7,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from longshore import tracing
 from longshore.errors import InvalidRequest, LongshoreError, NotFound
 from longshore.limits import CLAIM_WORKS, REPORT_BODY_BYTES
-from longshore.wire.worker import (
-    NO_RESULT,
-    AttemptError,
-    Held,
-    Outcome,
-    Report,
-    ReportAnswer,
-    ReportRequest,
-)
+from longshore.wire.payloads import NO_RESULT
+from longshore.wire.worker import AttemptError, Held, Outcome, Report, ReportAnswer, ReportRequest
+from longshore.worker import traces
 from longshore.worker.backoff import Backoff
 from longshore.worker.livelogs import LiveLogs
 from longshore.worker.transport import Transport
@@ -65,13 +60,25 @@ class Reporter:
         self._log = log
         self._waiting: deque[Report] = deque()
         self._then: dict[tuple[str, int], Callable[[], None]] = {}
+        self._traceparents: dict[tuple[str, int], str] = {}
         self._some = asyncio.Event()
         self._none = asyncio.Event()
         self._none.set()
 
-    def add(self, report: Report, *, on_accepted: Callable[[], None] | None = None) -> None:
-        """Queue a report; `on_accepted` is called when the server has recorded it."""
+    def add(
+        self,
+        report: Report,
+        *,
+        on_accepted: Callable[[], None] | None = None,
+        traceparent: str | None = None,
+    ) -> None:
+        """Queue a report; `on_accepted` is called when the server has recorded it.
+
+        `traceparent` is the span of the attempt, where one is recorded.
+        """
         self._waiting.append(report)
+        if traceparent is not None:
+            self._traceparents[report.work_id, report.attempt] = traceparent
         if on_accepted is not None:
             self._then[report.work_id, report.attempt] = on_accepted
         self._none.clear()
@@ -111,6 +118,18 @@ class Reporter:
 
     async def _deliver(self, batch: list[Report]) -> None:
         """Send until answered; a batch that is refused is sent one by one."""
+        if tracing.spans is None:
+            await self._send(batch)
+            return
+        above = [
+            found
+            for report in batch
+            if (found := self._traceparents.pop((report.work_id, report.attempt), None))
+        ]
+        with traces.report(tracing.spans, above):
+            await self._send(batch)
+
+    async def _send(self, batch: list[Report]) -> None:
         backoff = Backoff()
         while True:
             worker_id = self._worker_id()

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from longshore.wire.worker import NO_RESULT, BucketJob, FunctionResult
+from longshore.wire.payloads import NO_RESULT, BucketJob, FunctionResult
 
 _EXPECTED = "a dict of results, or a tuple of results, list of products and list of plots"
 _NUL = "\\u0000"

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from longshore import tracing
 from longshore.wire.worker import Claimed
 from longshore.worker.process_limits import ProcessLimits
 from longshore.worker.slots import Attempt, Stop, first_of
-from longshore.worker.supervision import Exit, OnOutput, OwnedProcess
+from longshore.worker.supervision import Exit, OnOutput, OwnedProcess, user_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,9 @@ class Runner:
         Raises:
             OSError, ValueError: it cannot be started.
         """
+        if (traceparent := tracing.carried()) is not None:
+            # The name by which OpenTelemetry hands a trace to programs.
+            environment = {**(environment or user_environment()), "TRACEPARENT": traceparent}
         process = OwnedProcess(
             argv,
             on_output=on_output or attempt.output.feed,

@@ -23,8 +23,10 @@ from typing import Any
 
 import uvloop
 
+from longshore import tracing
 from longshore.clock import SystemClock
 from longshore.errors import ConfigurationError, LongshoreError
+from longshore.settings import ClientSettings
 from longshore.wire.worker import Claimed, Goodbye, Lost
 from longshore.worker import memory
 from longshore.worker.attempts import Attempts
@@ -66,13 +68,17 @@ def run(options: WorkerOptions) -> int:
         Unauthenticated, PermissionDenied: the server refuses the key.
         InvalidRequest: the server refuses an offer.
     """
+    tracing.start("longshore-worker", wanted=ClientSettings().tracing)
 
     async def main() -> int:
         return await Worker(options).run()
 
     # A work waits for the worker's loop twice, so it is the fast one.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main())
+        try:
+            return runner.run(main())
+        finally:
+            tracing.stop()
 
 
 class Worker:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from longshore import tracing
 from longshore.worker.bare_slot import BareSlot
 from longshore.worker.channel import Begin
 from longshore.worker.cluster_slot import Cluster, ClusterSlot
@@ -42,7 +43,12 @@ def make_slots(
             log=log,
         )
         return [ClusterSlot(cluster) for _ in range(options.slots)]
-    begin = Begin(list(options.modules), memory_limit_bytes(options), buckets=bool(options.buckets))
+    begin = Begin(
+        list(options.modules),
+        memory_limit_bytes(options),
+        buckets=bool(options.buckets),
+        tracing=tracing.spans is not None,
+    )
     if options.executor == "thread":
         code = SharedCode(begin, on_loaded)
         return [ThreadSlot(code) for _ in range(options.slots)]

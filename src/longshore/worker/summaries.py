@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from longshore.wire.payloads import NO_RESULT
 from longshore.wire.pipelines import Summary
-from longshore.wire.worker import NO_RESULT
 
 _OPERATORS: Final[dict[str, Callable[[list[float]], float]]] = {
     "SUM": math.fsum,

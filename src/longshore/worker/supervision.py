@@ -116,9 +116,7 @@ class OwnedProcess:
         self.exited: asyncio.Future[Exit] = loop.create_future()
         output = None if on_output is None else subprocess.PIPE
         if environment is None:
-            # The key in the environment is the worker's; the user's code is given none.
-            environment = child_environment()
-            environment.pop("LONGSHORE_KEY", None)
+            environment = user_environment()
         self._process = subprocess.Popen(  # noqa: S603
             arguments,
             stdin=subprocess.DEVNULL,
@@ -196,6 +194,13 @@ class OwnedProcess:
             pump.close()
         self.on_end()
         self.exited.set_result(Exit(code, memory.peak_rss_bytes(usage)))
+
+
+def user_environment() -> dict[str, str]:
+    """Return the variables for a process of user code: ours but for the key, which is the worker's."""
+    environment = child_environment()
+    environment.pop("LONGSHORE_KEY", None)
+    return environment
 
 
 def _named(on_output: OnOutput, name: str) -> OnBytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 
 from longshore.errors import ConfigurationError
+from longshore.wire.preparing import prepare
 from longshore.worker.loading import load
 from longshore.worker.tasks_registry import RegisteredWorker
 
@@ -22,6 +23,7 @@ def main(arguments: list[str]) -> int:
         # The log of the task.
         sys.stderr.write(f"{error}\n")
         return 1
+    prepare()
     # The class reads its own arguments, and there are none.
     sys.argv = [slug]
     registered.program().run()

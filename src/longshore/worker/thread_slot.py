@@ -20,6 +20,7 @@ from functools import partial
 from typing import TextIO
 
 from longshore.errors import ConfigurationError
+from longshore.wire.preparing import prepare
 from longshore.wire.worker import Outcome
 from longshore.worker import apps, buckets, services, tasks_registry
 from longshore.worker.channel import Begin, Finished, Loaded, Run
@@ -124,6 +125,7 @@ class ThreadSlot:
         """Set up, and wait for code that outlived its attempt."""
         registry = await self._code.get()
         if self._thread is None:
+            prepare()
             # A daemon, so that code which never returns does not keep the worker from ending.
             self._thread = threading.Thread(
                 target=_work, args=(registry, self._jobs), name="slot", daemon=True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,7 +13,9 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 import msgspec
 
-from longshore import errors
+from longshore import errors, tracing
+from longshore.wire.connecting import connection_options, is_loopback
+from longshore.wire.preparing import prepare
 from longshore.worker.http import HttpClient, Response
 
 _PREFIX = "/longshore/v1/"
@@ -44,9 +45,10 @@ class Transport:
 
     def __init__(self, url: str, key: str) -> None:
         """Talk to the server at `url` with `key`; nothing is sent yet."""
+        prepare()
         self.url = url
         self._client = httpx.AsyncClient(
-            base_url=_base(url), headers=_headers(key), trust_env=not _is_loopback(url)
+            base_url=_base(url), headers=_headers(key), **connection_options(url)
         )
         tls = httpx.create_ssl_context() if url.startswith("https:") else None
         # Through a proxy everything goes by the general client, which knows how.
@@ -71,9 +73,15 @@ class Transport:
         content = msgspec.json.encode(body)
         try:
             if self._direct is None:
-                response = _plain(await self._client.post(path, content=content, timeout=timeout_s))
+                response = _plain(
+                    await self._client.post(
+                        path, content=content, timeout=timeout_s, headers=_carried()
+                    )
+                )
             else:
-                response = await self._direct.post(path, content, timeout_s=timeout_s)
+                response = await self._direct.post(
+                    path, content, timeout_s=timeout_s, headers=_carried()
+                )
         # TimeoutError is an OSError.
         except (httpx.TransportError, OSError) as error:
             raise _unreachable(self.url, error) from error
@@ -91,7 +99,7 @@ class Transport:
         digest, received = hashlib.sha256(), 0
         try:
             async with self._client.stream(
-                "GET", f"blobs/{blob_id}", timeout=timeout_s
+                "GET", f"blobs/{blob_id}", timeout=timeout_s, headers=_carried()
             ) as response:
                 if response.status_code != httpx.codes.OK:
                     await response.aread()
@@ -123,7 +131,11 @@ class Transport:
     async def upload_open(self, file: BinaryIO, *, media_type: str, timeout_s: float) -> StoredBlob:
         """Store an open file as `upload` does, as long as it is now."""
         size_bytes = os.fstat(file.fileno()).st_size
-        headers = {"content-type": media_type, "content-length": str(size_bytes)}
+        headers = {
+            "content-type": media_type,
+            "content-length": str(size_bytes),
+            **(_carried() or {}),
+        }
         try:
             response = await self._client.post(
                 "blobs", content=_chunks(file, size_bytes), headers=headers, timeout=timeout_s
@@ -138,9 +150,10 @@ class BlockingTransport:
 
     def __init__(self, url: str, key: str) -> None:
         """Talk to the server at `url` with `key`; nothing is sent yet."""
+        prepare()
         self.url = url
         self._client = httpx.Client(
-            base_url=_base(url), headers=_headers(key), trust_env=not _is_loopback(url)
+            base_url=_base(url), headers=_headers(key), **connection_options(url)
         )
 
     def post(
@@ -152,6 +165,12 @@ class BlockingTransport:
         except httpx.TransportError as error:
             raise _unreachable(self.url, error) from error
         return _decode(self.url, _plain(response), answer)
+
+
+def _carried() -> dict[str, str] | None:
+    """Return the header that names the current span, where one is recorded."""
+    traceparent = tracing.carried()
+    return None if traceparent is None else {"traceparent": traceparent}
 
 
 def may_try_again(error: errors.LongshoreError) -> bool:
@@ -178,18 +197,9 @@ def _headers(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}", "content-type": "application/json"}
 
 
-def _is_loopback(url: str) -> bool:
-    """Whether `url` is this machine, which a proxy of the environment could not reach."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _has_proxy(url: str) -> bool:
     parts = urlsplit(url)
-    if _is_loopback(url) or proxy_bypass(parts.netloc):
+    if is_loopback(url) or proxy_bypass(parts.netloc):
         return False
     return not {parts.scheme, "all"}.isdisjoint(getproxies())
 

@@ -14,7 +14,7 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from longshore.errors import LongshoreError
-from longshore.wire.worker import NO_RESULT
+from longshore.wire.payloads import NO_RESULT
 from longshore.worker import memory
 from longshore.worker.texts import clean, clean_tail, own_frames, shown_message
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from longshore import ids, workbooks
 from longshore.errors import LongshoreError
-from longshore.wire.worker import WorkbookFile
+from longshore.wire.payloads import WorkbookFile
 from longshore.worker.backoff import Backoff
 from longshore.worker.transport import Transport, may_try_again
 

@@ -1,9 +1,9 @@
-"""Drives a run to its end while its worker is killed again and again."""
+"""Follows work to its end while its worker is killed again and again."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from longshore.cli.demo.processes import DemoWorker
 from longshore.cli.demo.screen import Screen
@@ -11,11 +11,9 @@ from longshore.errors import ConfigurationError, WaitTimeout
 
 if TYPE_CHECKING:
     from longshore import Client
-    from longshore.sdk import Run
-    from longshore.sdk.operations import WorkInfo
 
-_LOOK_S: Final = 0.1
-_START_S: Final = 60.0
+_LOOK_S: Final = 0.05
+_START_S: Final = 120.0
 _NO_PROGRESS_S: Final = 120.0
 
 
@@ -23,7 +21,7 @@ def wait_until_served(client: Client, worker: DemoWorker, app: str) -> None:
     """Wait until the worker serves the app of that name.
 
     Raises:
-        WaitTimeout: it does not within a minute.
+        WaitTimeout: it does not within two minutes.
         ConfigurationError: the worker ended by itself.
     """
     deadline = time.monotonic() + _START_S
@@ -42,26 +40,38 @@ def wait_until_served(client: Client, worker: DemoWorker, app: str) -> None:
         time.sleep(_LOOK_S)
 
 
-def drive(client: Client, run: Run, worker: DemoWorker, screen: Screen, *, kills: int) -> int:
-    """Wait until the run has ended, killing the worker `kills` times; return how often it was.
+class Chased(Protocol):
+    """What is worked on while the worker is killed."""
+
+    def look(self) -> tuple[int, int, bool]:
+        """Return how many are done, how many there are, and whether it is over."""
+        ...
+
+
+def drive(client: Client, chased: Chased, worker: DemoWorker, screen: Screen, *, kills: int) -> int:
+    """Wait until it is over, killing the worker `kills` times; return how often it was.
 
     Raises:
         WaitTimeout: nothing has moved for two minutes.
         ConfigurationError: the worker ended by itself.
     """
     killed = 0
-    moved = (0, time.monotonic())
+    moved = (-1, time.monotonic())
     with screen.bar("working"):
         while True:
-            works = client.works.list(run.id)
-            done = sum(work.state == "success" for work in works)
-            screen.advance(done, len(works))
-            if run.refresh().finished:
+            done, total, over = chased.look()
+            screen.advance(done, total)
+            if over:
                 return killed
-            moved = _moved(done, moved, run, worker)
-            due = killed < kills and done >= _threshold(len(works), killed, kills)
-            if due and _held_by_newest(client, works):
-                _kill(client, run, worker, screen)
+            moved = _moved(done, moved, worker)
+            due = killed < kills and done >= _threshold(total, killed, kills)
+            if due and (held := _held(client, worker)):
+                pid = worker.pid
+                worker.kill()
+                screen.step(
+                    f"killed the worker (kill -9 {pid}) after {chased.look()[0]:,} of {total:,}, "
+                    f"with {held} in its hands; starting another"
+                )
                 killed += 1
                 worker.start()
             time.sleep(_LOOK_S)
@@ -72,32 +82,19 @@ def _threshold(total: int, killed: int, kills: int) -> int:
     return total * (killed + 1) // (kills + 2)
 
 
-def _kill(client: Client, run: Run, worker: DemoWorker, screen: Screen) -> None:
-    pid = worker.pid
-    worker.kill()
-    works = client.works.list(run.id)
-    done = sum(work.state == "success" for work in works)
-    held = _held_by_newest(client, works)
-    screen.step(
-        f"killed the worker (kill -9 {pid}) after {done} of {len(works)}, "
-        f"with {held} in its hands; starting another"
-    )
+def _held(client: Client, worker: DemoWorker) -> int:
+    """Count what the worker's present process holds; a dead one's leases go on for a moment, too."""
+    return sum(each.running for each in client.workers.list() if each.name == worker.name)
 
 
-def _held_by_newest(client: Client, works: list[WorkInfo]) -> int:
-    """Count what the newest worker holds; a dead one's leases go on for a moment, too."""
-    newest = next((worker.id for worker in client.workers.list()), None)
-    return sum(work.state == "running" and work.worker_id == newest for work in works)
-
-
-def _moved(done: int, before: tuple[int, float], run: Run, worker: DemoWorker) -> tuple[int, float]:
+def _moved(done: int, before: tuple[int, float], worker: DemoWorker) -> tuple[int, float]:
     """Return when `done` last grew; raise when that is too long ago or the worker has gone."""
     _expect_alive(worker)
     if done > before[0]:
         return done, time.monotonic()
     if time.monotonic() - before[1] > _NO_PROGRESS_S:
         raise WaitTimeout(
-            f"Nothing was finished for {_NO_PROGRESS_S:.0f} s; the run says: {run.message}. "
+            f"Nothing was finished for {_NO_PROGRESS_S:.0f} s. "
             f"Last words of the worker: {worker.last_words()}"
         )
     return before

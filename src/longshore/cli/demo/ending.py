@@ -52,7 +52,8 @@ def verdict(tally: Tally, left: Leftovers, killed: int, kills: int) -> bool:
     """Print the numbers that matter; return whether the demo has shown what it promises."""
     out()
     times = {0: "never", 1: "once", 2: "twice"}.get(killed, f"{killed} times")
-    out(f"worker killed {times} with kill -9 · {tally.sentence()}")
+    how = f"worker killed {times} with kill -9 · " if kills else ""
+    out(f"{how}{tally.sentence()}")
     if killed < kills:
         out(f"(The run was over before all {kills} kills; give it more files.)")
     if not tally.clean:

@@ -14,17 +14,18 @@ from typing import IO, Any, Self
 
 from longshore.errors import ConfigurationError, ServerUnreachable
 from longshore.settings import child_environment
+from longshore.wire.connecting import connection_options
 
 LEASE_S = 3
 """Length of the leases: a dead worker's files go to the next one this soon."""
 
-_START_S = 30.0
+_START_S = 120.0
 _STOP_S = 20.0
 _LOG_LINES_SHOWN = 5
 _ERROR = "longshore: "
 
 
-class _Process:
+class Process:
     """A command of Longshore in a child process, whose output goes to a file."""
 
     def __init__(self, directory: Path, name: str) -> None:
@@ -53,6 +54,11 @@ class _Process:
     def ended(self) -> bool:
         """Whether the process is not running (any more)."""
         return self._process is None or self._process.poll() is not None
+
+    def ask_to_end(self) -> None:
+        """Ask the process to end, and do not wait for it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
 
     def stop(self) -> None:
         """Ask the process to end, and end it when it does not."""
@@ -86,7 +92,7 @@ class _Process:
             self._log = None
 
 
-class DemoServer(_Process):
+class DemoServer(Process):
     """A server without a worker, with its data below `directory`."""
 
     def __init__(self, directory: Path) -> None:
@@ -153,28 +159,34 @@ class DemoServer(_Process):
         return bool(self.url and self.key and self.worker_key)
 
 
-class DemoWorker(_Process):
-    """A worker that serves one app; started again after each kill."""
+class DemoWorker(Process):
+    """A worker that serves one module; started again after each kill."""
 
-    def __init__(self, directory: Path, server: DemoServer, app: Path, *, slots: int) -> None:
+    def __init__(self, directory: Path, url: str, key: str, module: Path, *, slots: int) -> None:
         """Choose what it serves; nothing is started yet."""
         super().__init__(directory, "worker")
-        self._server = server
-        self._arguments = ["worker", str(app), "--server", server.url, "--slots", str(slots)]
+        self._url, self._key = url, key
+        self._arguments = ["worker", str(module), "--server", url, "--slots", str(slots)]
+        self._module = module
+        self._starts = 0
+
+    @property
+    def name(self) -> str:
+        """What the server knows the present process by; each has a name of its own."""
+        return f"demo-{self._module.stem}-{self._starts}"
 
     def start(self) -> None:
         """Start the worker; it claims as soon as it is ready."""
-        self._start(
-            self._arguments,
-            LONGSHORE_URL=self._server.url,
-            LONGSHORE_KEY=self._server.worker_key,
-        )
+        self._starts += 1
+        arguments = [*self._arguments, "--name", self.name]
+        self._start(arguments, LONGSHORE_URL=self._url, LONGSHORE_KEY=self._key)
 
 
 def _answers(url: str) -> bool:
     import httpx
 
     try:
-        return httpx.get(url, timeout=1.0, trust_env=False).status_code == httpx.codes.OK
+        answer = httpx.get(url, timeout=1.0, **connection_options(url))
     except httpx.TransportError:
         return False
+    return answer.status_code == httpx.codes.OK

@@ -9,6 +9,7 @@ from typing import Final
 from longshore.errors import ConfigurationError, InvalidRequest
 
 APP_NAME: Final = "Meal Receipt"
+OWNER: Final = "Instabase"
 IMAGE_SUFFIXES: Final = frozenset(
     {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".pdf"}
 )
@@ -38,13 +39,18 @@ def expect_ocr() -> None:
     Raises:
         ConfigurationError: a package of the extra [ocr] is not installed.
     """
-    missing = [name for name in _OCR_MODULES if importlib.util.find_spec(name) is None]
+    missing = missing_ocr()
     if missing:
         raise ConfigurationError(
             f"Receipts are read with OCR, and this is not installed: {', '.join(missing)}. Install it "
-            "with pip install 'longshore[ocr]' (in a clone: pip install '.[ocr]'), or see "
-            "`longshore demo crash`, which needs nothing more."
+            "with pip install 'longshore[ocr]' (in a clone: pip install '.[ocr]'), or leave the "
+            "folder out: without one, receipts are text files, which need nothing more."
         )
+
+
+def missing_ocr() -> list[str]:
+    """Return which of the packages that read images are not installed."""
+    return [name for name in _OCR_MODULES if importlib.util.find_spec(name) is None]
 
 
 def images_in(folder: Path) -> list[Path]:

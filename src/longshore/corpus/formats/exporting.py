@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from longshore.corpus.formats.pages import Kind, Zone
-from longshore.corpus.formats.remote import Remote
+from longshore.sdk.corpora import Remote
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from longshore.corpus.formats.pages import (
     Zone,
     on_image,
 )
-from longshore.corpus.formats.remote import Remote
 from longshore.errors import Conflict, DeliveryFailed, InvalidRequest
+from longshore.sdk.corpora import Remote
 
 UPLOADS: Final = 4
 """Images that are read and sent at the same time."""

@@ -6,7 +6,7 @@ import builtins
 
 from longshore.sdk._async.transport import AsyncTransport
 from longshore.sdk._calls import NATIVE, Call, creating, segment, without_none
-from longshore.sdk._pages import KeyPage, QueuePage, WorkerPage
+from longshore.sdk._pages import KeyPage, QueuePage, SignInOffer, WorkerPage
 from longshore.sdk.operations import Key, NewKey, Queue, Worker
 
 
@@ -59,7 +59,7 @@ class AsyncWorkers:
 
 
 class AsyncKeys:
-    """`client.keys`; all of it needs an admin's key."""
+    """`client.keys`; all but `sign_in_link` needs an admin's key."""
 
     def __init__(self, transport: AsyncTransport) -> None:
         """Use the client's connection."""
@@ -101,3 +101,12 @@ class AsyncKeys:
             NotFound: there is no such key.
         """
         return await self._transport.fetch(Call("DELETE", f"{NATIVE}/keys/{segment(id)}"), Key)
+
+    async def sign_in_link(self) -> str:
+        """Return a link that signs in to the dashboard once, within ten minutes, as this key.
+
+        Unlike the other methods here, it needs no admin's key.
+        """
+        call = Call("POST", f"{NATIVE}/sign-in-codes", json={})
+        offer = await self._transport.fetch(call, SignInOffer)
+        return self._transport.url + offer.path

@@ -22,6 +22,7 @@ from longshore.sdk._async.jobs import AsyncJobs
 from longshore.sdk._async.keystore import AsyncKeystore
 from longshore.sdk._async.pipelines import AsyncPipelines
 from longshore.sdk._async.pipelines_map import AsyncMapper
+from longshore.sdk._async.reviews import AsyncReviews
 from longshore.sdk._async.runs import AsyncRun, AsyncRuns
 from longshore.sdk._async.services import AsyncServices
 from longshore.sdk._async.transport import AsyncTransport
@@ -60,6 +61,7 @@ class AsyncClient:
         apps: the catalogue of apps.
         batches: sets of input files.
         runs: runs of apps.
+        reviews: results that wait for a person.
         deployments: configured instances of apps.
         jobs: what the server does on its own, such as deleting.
         files: the drive.
@@ -113,6 +115,7 @@ class AsyncClient:
         self.apps: Final = AsyncApps(self._transport)
         self.batches: Final = AsyncBatches(self._transport)
         self.runs: Final = AsyncRuns(self._transport)
+        self.reviews: Final = AsyncReviews(self._transport)
         self.deployments: Final = AsyncDeployments(self._transport)
         self.jobs: Final = AsyncJobs(self._transport)
         self.files: Final = AsyncFiles(self._transport)

@@ -8,7 +8,7 @@ from typing import Final
 from longshore.sdk._async.transport import AsyncTransport
 from longshore.sdk._calls import NATIVE, Call, segment
 from longshore.sdk._pages import KeystorePage
-from longshore.sdk.operations import KeystoreEntry, KeystoreKeys, KeystoreRotation
+from longshore.sdk.keystore import KeystoreEntry, KeystoreKeys, KeystoreRotation
 
 _ENTRIES: Final = f"{NATIVE}/keystore/entries"
 _KEYS: Final = f"{NATIVE}/keystore/keys"

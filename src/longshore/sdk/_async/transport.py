@@ -12,6 +12,7 @@ import stamina
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 import longshore
+from longshore import tracing
 from longshore.sdk import _faults
 from longshore.sdk._calls import Call
 from longshore.sdk._connection import Connection
@@ -24,6 +25,9 @@ from longshore.sdk._retries import (
     pause_s,
     retry_after_s,
 )
+from longshore.settings import ClientSettings
+from longshore.wire.connecting import connection_options
+from longshore.wire.preparing import prepare
 
 _Answer = TypeVar("_Answer")
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -44,6 +48,8 @@ class AsyncTransport:
     ) -> None:
         """Open the pool; nothing is sent yet."""
         keep_terminal_quiet()
+        prepare()
+        tracing.start("longshore-client", wanted=ClientSettings().tracing)
         headers = {
             "Authorization": f"Bearer {connection.key}",
             "Accept": "application/json",
@@ -60,8 +66,7 @@ class AsyncTransport:
             timeout=timeout_s,
             limits=httpx.Limits(max_connections=_CONNECTIONS),
             transport=transport,
-            # A proxy from the environment cannot reach this machine's loopback address.
-            trust_env=not connection.local,
+            **connection_options(connection.url),
         )
 
     async def aclose(self) -> None:
@@ -141,6 +146,12 @@ class AsyncTransport:
 
     async def _until_answered(self, call: Call, once: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """Do a request again for as long as that can help, and map what went wrong."""
+        if tracing.spans is None:
+            return await self._repeat(call, once)
+        with tracing.spans.request(call.method, call.path):
+            return await self._repeat(call, once)
+
+    async def _repeat(self, call: Call, once: Callable[[], Awaitable[_Answer]]) -> _Answer:
         try:
             async for attempt in stamina.retry_context(
                 on=pause_s,
@@ -170,6 +181,8 @@ class AsyncTransport:
             headers["Content-Length"] = str(call.content.length)
             headers["Content-Type"] = "application/octet-stream"
             content = call.content.async_chunks()
+        if tracing.spans is not None:
+            tracing.spans.inject(headers)
         return {
             "method": call.method,
             "url": self.url + call.path,

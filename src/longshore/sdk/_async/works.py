@@ -9,9 +9,19 @@ from longshore.limits import PAGE_ROWS
 from longshore.sdk._async.transport import AsyncTransport
 from longshore.sdk._calls import NATIVE, Call, creating, segment, without_none
 from longshore.sdk._explaining import group_why, is_work, to_explain
-from longshore.sdk._pages import EventPage, LogPage, WorkPage
+from longshore.sdk._pages import EventPage, FoundPage, LogPage, WorkPage
 from longshore.sdk._waiting import async_sleep, pauses_s
-from longshore.sdk.operations import Cancelled, Counts, Event, LogLine, Why, WorkInfo
+from longshore.sdk.operations import (
+    Cancelled,
+    Counts,
+    Event,
+    FoundWork,
+    LogLine,
+    Why,
+    WorkCount,
+    WorkInfo,
+    WorksAction,
+)
 
 
 class AsyncWorks:
@@ -60,6 +70,112 @@ class AsyncWorks:
         """
         works, _ = await self._group(group_id)
         return works
+
+    async def find(self, filter: str = "") -> AsyncIterator[FoundWork]:  # noqa: A002
+        """Go through the works that fit a filter, the newest first.
+
+        Args:
+            filter: such as "state:failure queue:acme/* since:2h"; nothing finds all works. It is
+                the same text as on the page of works and in `longshore works list`.
+
+        Raises:
+            InvalidRequest: the filter cannot be used; the message names every fault.
+        """
+        before: str | None = None
+        while True:
+            query = {"q": filter, "before": before, "limit": PAGE_ROWS}
+            call = Call("GET", f"{NATIVE}/works", query=query)
+            page = await self._transport.fetch(call, FoundPage)
+            for work in page.works:
+                yield work
+            if page.next is None:
+                return
+            before = page.next
+
+    async def count(self, filter: str = "") -> WorkCount:  # noqa: A002
+        """Count the works that fit a filter: exactly up to ten thousand.
+
+        Raises:
+            InvalidRequest: the filter cannot be used.
+        """
+        call = Call("GET", f"{NATIVE}/works/count", query={"q": filter})
+        return await self._transport.fetch(call, WorkCount)
+
+    async def act(
+        self,
+        action: str,
+        filter: str,  # noqa: A002
+        *,
+        reason: str,
+        expected: int | None = None,
+        timeout_s: float | None = None,
+    ) -> WorksAction:
+        """Do something to all works that fit a filter, and wait until it is done.
+
+        What is submitted after the call is left alone, and so is what its surface does not let go
+        of: `skipped` of the answer says why.
+
+        Args:
+            action: retry, cancel, hold, release or delete.
+            filter: which works; it may not be empty.
+            reason: why, kept in the audit log and with each work.
+            expected: how many works were counted; where more fit, nothing is done.
+            timeout_s: most seconds to wait; 0 returns at once, None waits for the end.
+
+        Raises:
+            InvalidRequest: a value cannot be used.
+            Conflict: more works fit than were expected.
+            WaitTimeout: it takes longer than `timeout_s`; it goes on, see `action`.
+        """
+        body = without_none(action=action, q=filter, reason=reason, expected=expected)
+        call = creating(f"{NATIVE}/works/actions", body)
+        started = await self._transport.fetch(call, WorksAction)
+        if timeout_s == 0:
+            return started
+        for pause_s in pauses_s(timeout_s, f"The action {started.id}"):
+            started = await self.action(started.id)
+            if started.final:
+                return started
+            await async_sleep(pause_s)
+        return started
+
+    async def action(self, id: str) -> WorksAction:  # noqa: A002
+        """Return where an action stands, and what it has done so far.
+
+        Raises:
+            NotFound: there is no such action (any more).
+        """
+        call = Call("GET", f"{NATIVE}/works/actions/{segment(id)}")
+        return await self._transport.fetch(call, WorksAction)
+
+    async def hold(self, id: str, why: str) -> WorkInfo:  # noqa: A002
+        """Let nobody claim a work that is queued or waits, until it is released.
+
+        Raises:
+            NotFound: there is no such work (any more).
+            Conflict: it runs or is over, or its surface does not allow it.
+        """
+        return await self._transport.fetch(creating(f"{_of_work(id)}/hold", {"why": why}), WorkInfo)
+
+    async def release(self, id: str, why: str) -> WorkInfo:  # noqa: A002
+        """Let a held work go.
+
+        Raises:
+            NotFound: there is no such work (any more).
+            Conflict: nobody holds it.
+        """
+        call = creating(f"{_of_work(id)}/release", {"why": why})
+        return await self._transport.fetch(call, WorkInfo)
+
+    async def retry(self, id: str, why: str) -> WorkInfo:  # noqa: A002
+        """Let a work that failed or was cancelled run again, now.
+
+        Raises:
+            NotFound: there is no such work (any more).
+            Conflict: it is not over, it succeeded, or its surface does not allow it.
+        """
+        call = creating(f"{_of_work(id)}/retry", {"why": why})
+        return await self._transport.fetch(call, WorkInfo)
 
     async def why(self, id: str) -> Why:  # noqa: A002
         """Say why a work or a run is where it is, and what to do about it.

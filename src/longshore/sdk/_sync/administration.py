@@ -6,7 +6,7 @@ from __future__ import annotations
 import builtins
 
 from longshore.sdk._calls import NATIVE, Call, creating, segment, without_none
-from longshore.sdk._pages import KeyPage, QueuePage, WorkerPage
+from longshore.sdk._pages import KeyPage, QueuePage, SignInOffer, WorkerPage
 from longshore.sdk._sync.transport import Transport
 from longshore.sdk.operations import Key, NewKey, Queue, Worker
 
@@ -60,7 +60,7 @@ class Workers:
 
 
 class Keys:
-    """`client.keys`; all of it needs an admin's key."""
+    """`client.keys`; all but `sign_in_link` needs an admin's key."""
 
     def __init__(self, transport: Transport) -> None:
         """Use the client's connection."""
@@ -102,3 +102,12 @@ class Keys:
             NotFound: there is no such key.
         """
         return self._transport.fetch(Call("DELETE", f"{NATIVE}/keys/{segment(id)}"), Key)
+
+    def sign_in_link(self) -> str:
+        """Return a link that signs in to the dashboard once, within ten minutes, as this key.
+
+        Unlike the other methods here, it needs no admin's key.
+        """
+        call = Call("POST", f"{NATIVE}/sign-in-codes", json={})
+        offer = self._transport.fetch(call, SignInOffer)
+        return self._transport.url + offer.path

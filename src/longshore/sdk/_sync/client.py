@@ -28,6 +28,7 @@ from longshore.sdk._sync.jobs import Jobs
 from longshore.sdk._sync.keystore import Keystore
 from longshore.sdk._sync.pipelines import Pipelines
 from longshore.sdk._sync.pipelines_map import Mapper
+from longshore.sdk._sync.reviews import Reviews
 from longshore.sdk._sync.runs import Run, Runs
 from longshore.sdk._sync.services import Services
 from longshore.sdk._sync.transport import Transport
@@ -61,6 +62,7 @@ class Client:
         apps: the catalogue of apps.
         batches: sets of input files.
         runs: runs of apps.
+        reviews: results that wait for a person.
         deployments: configured instances of apps.
         jobs: what the server does on its own, such as deleting.
         files: the drive.
@@ -114,6 +116,7 @@ class Client:
         self.apps: Final = Apps(self._transport)
         self.batches: Final = Batches(self._transport)
         self.runs: Final = Runs(self._transport)
+        self.reviews: Final = Reviews(self._transport)
         self.deployments: Final = Deployments(self._transport)
         self.jobs: Final = Jobs(self._transport)
         self.files: Final = Files(self._transport)

@@ -22,7 +22,7 @@ from longshore.sdk.options import (
     run_body,
 )
 from longshore.sdk.records import DeploymentInfo, RunInfo, known
-from longshore.wire.apps import Retention
+from longshore.wire.deployments import Retention
 
 _PATH: Final = f"{APPS}/apps/deployments"
 

@@ -9,7 +9,7 @@ from typing import Final
 from longshore.sdk._calls import NATIVE, Call, segment
 from longshore.sdk._pages import KeystorePage
 from longshore.sdk._sync.transport import Transport
-from longshore.sdk.operations import KeystoreEntry, KeystoreKeys, KeystoreRotation
+from longshore.sdk.keystore import KeystoreEntry, KeystoreKeys, KeystoreRotation
 
 _ENTRIES: Final = f"{NATIVE}/keystore/entries"
 _KEYS: Final = f"{NATIVE}/keystore/keys"

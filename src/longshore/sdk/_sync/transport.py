@@ -13,6 +13,7 @@ import stamina
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 import longshore
+from longshore import tracing
 from longshore.sdk import _faults
 from longshore.sdk._calls import Call
 from longshore.sdk._connection import Connection
@@ -25,6 +26,9 @@ from longshore.sdk._retries import (
     pause_s,
     retry_after_s,
 )
+from longshore.settings import ClientSettings
+from longshore.wire.connecting import connection_options
+from longshore.wire.preparing import prepare
 
 _Answer = TypeVar("_Answer")
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -45,6 +49,8 @@ class Transport:
     ) -> None:
         """Open the pool; nothing is sent yet."""
         keep_terminal_quiet()
+        prepare()
+        tracing.start("longshore-client", wanted=ClientSettings().tracing)
         headers = {
             "Authorization": f"Bearer {connection.key}",
             "Accept": "application/json",
@@ -61,8 +67,7 @@ class Transport:
             timeout=timeout_s,
             limits=httpx.Limits(max_connections=_CONNECTIONS),
             transport=transport,
-            # A proxy from the environment cannot reach this machine's loopback address.
-            trust_env=not connection.local,
+            **connection_options(connection.url),
         )
 
     def close(self) -> None:
@@ -142,6 +147,12 @@ class Transport:
 
     def _until_answered(self, call: Call, once: Callable[[], _Answer]) -> _Answer:
         """Do a request again for as long as that can help, and map what went wrong."""
+        if tracing.spans is None:
+            return self._repeat(call, once)
+        with tracing.spans.request(call.method, call.path):
+            return self._repeat(call, once)
+
+    def _repeat(self, call: Call, once: Callable[[], _Answer]) -> _Answer:
         try:
             for attempt in stamina.retry_context(
                 on=pause_s,
@@ -171,6 +182,8 @@ class Transport:
             headers["Content-Length"] = str(call.content.length)
             headers["Content-Type"] = "application/octet-stream"
             content = call.content.chunks()
+        if tracing.spans is not None:
+            tracing.spans.inject(headers)
         return {
             "method": call.method,
             "url": self.url + call.path,

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore import limits
-from longshore.access import Permission, Role, audit, keys
+from longshore.access import Role, audit, keys
 from longshore.edge.body import described, json_body, parse
-from longshore.edge.call import Call, allow
+from longshore.edge.callers import Admin
 from longshore.edge.responses import json_response
 from longshore.errors import InvalidRequest
 from longshore.server.native import views
 
 router = APIRouter(tags=["keys"])
-Admin = Annotated[Call, Depends(allow(Permission.ADMIN))]
 
 
 class NewKey(BaseModel):

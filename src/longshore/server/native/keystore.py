@@ -14,14 +14,13 @@ from longshore.access import Permission, keystore, keystore_names, keystore_rota
 from longshore.access.keystore import About, Entry, Version
 from longshore.clock import iso
 from longshore.edge.body import described, json_body, optional_object, parse
-from longshore.edge.call import Call, allow
+from longshore.edge.call import Call
+from longshore.edge.callers import Admin, Developer
 from longshore.edge.responses import json_response
 from longshore.errors import InvalidRequest, NotFound
 from longshore.server.native import keystore_jobs
 
 router = APIRouter(prefix="/keystore", tags=["keystore"])
-Developer = Annotated[Call, Depends(allow(Permission.DEVELOP))]
-Admin = Annotated[Call, Depends(allow(Permission.ADMIN))]
 Scope = Literal["organisation", "corpus", "apps"]
 _VERSIONS: Final = "versions"
 

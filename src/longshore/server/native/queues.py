@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore import limits
-from longshore.access import Permission
+from longshore.clock import iso
 from longshore.edge.body import described, json_body, parse
-from longshore.edge.call import Call, allow
+from longshore.edge.call import Call
+from longshore.edge.callers import Operator, Reader
 from longshore.edge.responses import json_response
-from longshore.engine import insights, queues, workers
-from longshore.errors import NotFound
+from longshore.engine import insights, measures, queues, workers
+from longshore.errors import InvalidRequest, NotFound
 from longshore.server.native import views
+from longshore.storage import now_us
 
 router = APIRouter(tags=["queues"])
-Reader = Annotated[Call, Depends(allow(Permission.READ))]
-Operator = Annotated[Call, Depends(allow(Permission.OPERATE))]
+
+
+def _exact(connection: Connection, organisation_id: str) -> tuple[list[insights.QueueCounts], int]:
+    at_us = now_us(connection)
+    return insights.queue_counts(connection, organisation_id), at_us
+
+
+_EXACT: Final = "exact"
+_COUNTS: Final = {_EXACT: _exact, "census": measures.census_counts}
 
 
 class Hold(BaseModel):
@@ -33,10 +42,18 @@ class Hold(BaseModel):
 
 
 @router.get("/queues")
-async def list_queues(call: Reader) -> Response:
-    """List the organisation's queues with their counts."""
-    found = await call.read(insights.queue_counts, call.principal.organisation_id)
-    return json_response({"queues": [views.queue_counts(entry) for entry in found]})
+async def list_queues(call: Reader, counts: str = _EXACT) -> Response:
+    """List the organisation's queues with their counts, and as of when these are (`counted`).
+
+    They are exact, for which all works are read; with `?counts=census` they are those of the last
+    census, some seconds old, which costs the same however many works there are.
+    """
+    if counts not in _COUNTS:
+        raise InvalidRequest(f"`counts` is {counts[:80]!a}; give exact or census.")
+    found, counted_us = await call.read(_COUNTS[counts], call.principal.organisation_id)
+    return json_response(
+        {"counted": iso(counted_us), "queues": [views.queue_counts(entry) for entry in found]}
+    )
 
 
 @router.post("/queues/{queue_id}/hold", openapi_extra=described(Hold))

@@ -7,7 +7,7 @@ from typing import Any
 from longshore.access.audit import Entry
 from longshore.access.keys import Key
 from longshore.clock import iso
-from longshore.engine import insights, logs, queues, workers, works
+from longshore.engine import insights, logs, queues, searching, workers, works
 
 
 def work(found: works.Work) -> dict[str, Any]:
@@ -32,6 +32,16 @@ def work(found: works.Work) -> dict[str, Any]:
         "lease_until": iso(found.lease_until_us),
         "concurrency_key": found.concurrency_key,
         "unique_key": found.unique_key,
+    }
+
+
+def found(each: searching.Found) -> dict[str, Any]:
+    """Show a work that was found, with the queue that it is in."""
+    return {
+        **work(each.work),
+        "queue_name": each.queue,
+        "surface": each.surface,
+        "error": each.error,
     }
 
 
@@ -105,6 +115,8 @@ def worker(found: workers.Worker) -> dict[str, Any]:
         "running": found.running,
         "started": iso(found.started_us),
         "seen": iso(found.seen_us),
+        "last_claim": iso(found.claimed_us),
+        "version": found.version,
         "left": iso(found.left_us),
     }
 

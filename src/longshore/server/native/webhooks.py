@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from longshore.access import Permission
 from longshore.clock import iso
 from longshore.edge import secrets
 from longshore.edge.body import described, optional_object, parse
-from longshore.edge.call import Call, allow
+from longshore.edge.callers import Admin
 from longshore.edge.responses import json_response
 from longshore.edge.secrets import Secrets
 from longshore.errors import InvalidRequest
 
 router = APIRouter(tags=["webhooks"])
-Admin = Annotated[Call, Depends(allow(Permission.ADMIN))]
 _UNSTORED: Final = {"Cache-Control": "no-store"}
 
 

@@ -19,6 +19,7 @@ from longshore.access.masking import Masker
 from longshore.edge import files
 from longshore.edge.body import ASIDE_BYTES, stream, struct_body
 from longshore.edge.call import Call, allow
+from longshore.edge.callers import Reader
 from longshore.edge.presence import has_left
 from longshore.edge.responses import json_response
 from longshore.engine import artifacts, logs, workers, works
@@ -31,14 +32,15 @@ from longshore.surfaces.pipelines import services
 from longshore.surfaces.scripts import hosts
 from longshore.wire import worker as wire
 from longshore.wire.buckets import Pipeline
+from longshore.wire.payloads import NO_RESULT
 
 router = APIRouter(tags=["worker protocol"])
 Worker = Annotated[Call, Depends(allow(Permission.WORK))]
-Reader = Annotated[Call, Depends(allow(Permission.READ))]
 
 _OFFERS_MAX: Final = 1_000
 _FEW: Final = 8
 _INCARNATION_CHARACTERS: Final = 64
+_VERSION_CHARACTERS: Final = 100
 _STREAMS: Final = frozenset({"stdout", "stderr", "worker"})
 _UNKNOWN_WORK: Final = "the work does not exist (any more)"
 _LOGS_ASIDE_CHARACTERS: Final = 64 * 1024
@@ -78,6 +80,7 @@ async def register(request: Request, call: Worker) -> Response:
             incarnation=registration.incarnation,
             slots=registration.slots,
             queue_ids=queue_ids,
+            version=registration.version[:_VERSION_CHARACTERS],
         )
         lease_s = call.context.settings.lease_s
         return wire.Registered(worker_id=worker_id, queues=queue_ids, lease_s=lease_s)
@@ -124,7 +127,7 @@ async def _look(call: Call, wanted: wire.ClaimRequest) -> worker_surfaces.Found:
         raise TooLarge(f"{len(wanted.queues)} queues; claim from at most {_OFFERS_MAX} at once.")
 
     def look(connection: Connection) -> tuple[bool, worker_surfaces.Found]:
-        due = workers.stale(connection, organisation_id, wanted.worker_id)
+        due = workers.stale(connection, organisation_id, wanted.worker_id, claiming=True)
         found = worker_surfaces.look(
             connection, organisation_id, wanted.queues, wanted.where, wanted.limit
         )
@@ -132,7 +135,7 @@ async def _look(call: Call, wanted: wire.ClaimRequest) -> worker_surfaces.Found:
 
     due, found = await call.read(look)
     if due:
-        await call.context.database.write(workers.seen, wanted.worker_id)
+        await call.context.database.write(workers.seen, wanted.worker_id, claiming=True)
     return found
 
 
@@ -340,7 +343,7 @@ def _size(report: wire.Report) -> int:
 def _ending(report: wire.Report, masker: Masker) -> works.Ending:
     success = report.outcome is wire.Outcome.SUCCESS
     result: bytes | None = bytes(report.result)
-    if not success and result == bytes(wire.NO_RESULT):
+    if not success and result == bytes(NO_RESULT):
         result = None
     if result is not None:
         # What a command printed was cut where there was much of it.

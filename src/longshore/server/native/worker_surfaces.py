@@ -12,8 +12,8 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection, Select, Text, select
 
-from longshore import limits
-from longshore.engine import artifacts, queues, works
+from longshore import limits, tracing
+from longshore.engine import artifacts, queues, traces, works
 from longshore.engine.states import State
 from longshore.engine.tables import queues as queues_table
 from longshore.engine.tables import works as works_table
@@ -28,6 +28,7 @@ from longshore.surfaces.pipelines import chunks
 from longshore.surfaces.scripts import claiming, recording
 from longshore.surfaces.scripts import judging as scripts_judging
 from longshore.wire import worker as wire
+from longshore.wire.payloads import AppResult, FunctionResult
 
 _PDF_KEY: Final = b'"pdf_blob_id"'
 
@@ -135,7 +136,24 @@ def claim(
             among = found.among.get(surface)
             asked = Claim(found.queue_ids[surface], holder, lease_s, among, code_s)
             claimed += SURFACES[surface].claim(connection, asked, limit - len(claimed))
-    return claimed
+    return claimed if tracing.spans is None else _with_traces(connection, claimed)
+
+
+def _with_traces(connection: Connection, claimed: Sequence[wire.Claimed]) -> list[wire.Claimed]:
+    names = {
+        queue_id: queue.name
+        for queue_id, queue in queues.get_many(connection, {each.queue for each in claimed}).items()
+    }
+    known = traces.of(connection, [each.work_id for each in claimed])
+    return [
+        replace(each, trace=_trace(names[each.queue], known.get(each.work_id))) for each in claimed
+    ]
+
+
+def _trace(queue: str, found: traces.Trace | None) -> wire.ClaimedTrace:
+    if found is None:
+        return wire.ClaimedTrace(queue=queue)
+    return wire.ClaimedTrace(queue=queue, traceparent=found.traceparent, shared=found.shared)
 
 
 def finish(
@@ -303,7 +321,7 @@ def _check_function_result(ending: Ending) -> None:
     if ending.result is None:
         return
     try:
-        result = msgspec.json.decode(ending.result, type=wire.FunctionResult)
+        result = msgspec.json.decode(ending.result, type=FunctionResult)
         msgspec.json.decode(result.results, type=dict[str, Any] | None)
     except msgspec.MsgspecError as error:
         raise InvalidRequest(
@@ -316,7 +334,7 @@ def _keep_pdf(connection: Connection, organisation_id: str, result: bytes) -> No
     if _PDF_KEY not in result:
         return
     try:
-        pdf = msgspec.json.decode(result, type=wire.AppResult)
+        pdf = msgspec.json.decode(result, type=AppResult)
     except msgspec.ValidationError:
         return
     if pdf.pdf_blob_id is None or pdf.pdf_size_bytes is None or pdf.pdf_sha256 is None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from sqlalchemy import Connection
@@ -12,20 +10,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore import limits
-from longshore.access import Permission, keys
 from longshore.edge.body import optional_object
-from longshore.edge.call import Call, allow
+from longshore.edge.call import Call
+from longshore.edge.callers import Operator, Reader
+from longshore.edge.jobs import SYSTEM
 from longshore.edge.paging import Page, paging
 from longshore.edge.responses import json_response
-from longshore.engine import insights, logs, works
-from longshore.errors import InvalidRequest, NotFound
+from longshore.engine import insights, logs, queues, works
+from longshore.errors import Conflict, InvalidRequest
 from longshore.server.native import views
-from longshore.surfaces.scripts import HELD, SURFACE, explaining
+from longshore.surfaces.pipelines.pipelines import SURFACE as PIPELINES
+from longshore.surfaces.works import explaining
+from longshore.surfaces.works.possible import JOBS_TO_FINISH, REFUSED, Action, job_of
 
 router = APIRouter(tags=["works"])
-Reader = Annotated[Call, Depends(allow(Permission.READ))]
-_KEY: Final = re.compile(r"\bky_[0-9a-v]{26}\b")
-Operator = Annotated[Call, Depends(allow(Permission.OPERATE))]
 
 
 @router.get("/works/{work_id}")
@@ -37,15 +35,7 @@ async def get_work(work_id: str, call: Reader) -> Response:
 @router.get("/works/{work_id}/why")
 async def get_why(work_id: str, call: Reader) -> Response:
     """Say in one sentence why a work is where it is, with the facts behind it."""
-
-    def explain(connection: Connection) -> insights.Why:
-        _visible(connection, call, work_id)
-        why = insights.why(connection, work_id)
-        if why.facts["surface"] in (SURFACE, HELD):
-            why = _of_step(connection, call, why)
-        return _with_names(connection, call, why)
-
-    return json_response(await call.read(explain))
+    return json_response(await call.read(explaining.why, call.principal, work_id))
 
 
 @router.get("/works/{work_id}/events")
@@ -88,7 +78,7 @@ async def cancel_work(work_id: str, request: Request, call: Operator) -> Respons
     why = await _why(request)
 
     def cancel(connection: Connection) -> works.Cancelled:
-        _visible(connection, call, work_id)
+        _check_cancel(connection, _visible(connection, call, work_id))
         return works.cancel(connection, [work_id], actor=call.principal.key_id, why=why)
 
     return await call.change("works.cancel", cancel, target=work_id, render=views.cancelled)
@@ -101,7 +91,7 @@ async def get_group_works(
     """List the works of a group (such as the files of a run) with its counts."""
 
     def read(connection: Connection) -> dict[str, Any]:
-        found = _visible_group(connection, call, group_id)
+        found = explaining.visible_group(connection, call.principal, group_id)
         return {
             "counts": insights.group_counts(connection, group_id),
             "works": [views.work(work) for work in found[page.offset : page.offset + page.limit]],
@@ -116,30 +106,23 @@ async def cancel_group(group_id: str, request: Request, call: Operator) -> Respo
     why = await _why(request)
 
     def cancel(connection: Connection) -> works.Cancelled:
-        _visible_group(connection, call, group_id)
+        for work in explaining.visible_group(connection, call.principal, group_id)[:1]:
+            _check_cancel(connection, work)
         return works.cancel_group(connection, group_id, actor=call.principal.key_id, why=why)
 
     return await call.change("groups.cancel", cancel, target=group_id, render=views.cancelled)
 
 
-def _of_step(connection: Connection, call: Call, why: insights.Why) -> insights.Why:
-    """Say of the work of a step of a workflow what is to be said of the step."""
-    told = explaining.work(connection, call.principal.organisation_id, why.work_id)
-    if told is None:
-        return why
-    return replace(why, text=told["text"], facts={**why.facts, **told["facts"]})
-
-
-def _with_names(connection: Connection, call: Call, why: insights.Why) -> insights.Why:
-    """Call keys by their names: a client that withdraws holds its works by its key."""
-    text = why.text
-    for key_id in set(_KEY.findall(text)):
-        try:
-            key = keys.get(connection, call.principal.organisation_id, key_id)
-        except NotFound:
-            continue
-        text = text.replace(key_id, f"key {key.name!r} ({key_id})")
-    return replace(why, text=text)
+def _check_cancel(connection: Connection, work: works.Work) -> None:
+    """Refuse to cancel what others would wait for: a chunk by itself, some jobs of the server."""
+    surface = queues.get(connection, work.queue_id).surface
+    if surface == SYSTEM and job_of(works.payload(connection, work.id)) in JOBS_TO_FINISH:
+        raise Conflict(f"{work.id} cannot be cancelled: {REFUSED[SYSTEM, Action.CANCEL]}.")
+    if surface == PIPELINES:
+        raise Conflict(
+            f"{work.id} is a chunk of a pipeline: {REFUSED[PIPELINES, Action.CANCEL]}.",
+            details={"pipeline": work.group_id},
+        )
 
 
 async def _why(request: Request) -> str:
@@ -150,14 +133,5 @@ async def _why(request: Request) -> str:
 
 
 def _visible(connection: Connection, call: Call, work_id: str) -> works.Work:
-    """Return a work of the caller's organisation; any other does not exist for them."""
-    if works.organisation_of(connection, work_id) != call.principal.organisation_id:
-        raise NotFound(f"There is no work {work_id!r}. It may have been deleted; check the id.")
-    return works.get(connection, work_id)
-
-
-def _visible_group(connection: Connection, call: Call, group_id: str) -> list[works.Work]:
-    found = works.of_group(connection, group_id)
-    if found and (works.organisation_of(connection, found[0].id) == call.principal.organisation_id):
-        return found
-    raise NotFound(f"There is no group {group_id!r}. It may have been deleted; check the id.")
+    """Return a work that the caller's key reaches; any other does not exist for them."""
+    return explaining.visible(connection, call.principal, work_id)

@@ -28,6 +28,7 @@ from longshore.surfaces.apps import (
 from longshore.surfaces.apps.starting import Plan
 from longshore.surfaces.apps.tables import deployments
 from longshore.wire import apps as wire
+from longshore.wire import deployments as deployments_wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,10 @@ _KEEP: Final[dict[str, Any]] = {
 def create(
     connection: Connection,
     principal: Principal,
-    request: wire.DeploymentRequest,
+    request: deployments_wire.DeploymentRequest,
     *,
     networks: Sequence[Network] = (),
-) -> wire.Deployment:
+) -> deployments_wire.Deployment:
     """Make a deployment; its webhook may be in one of the private `networks`.
 
     Raises:
@@ -106,12 +107,16 @@ def create(
     return info(connection, principal, deployment_id)
 
 
-def info(connection: Connection, principal: Principal, deployment_id: str) -> wire.Deployment:
+def info(
+    connection: Connection, principal: Principal, deployment_id: str
+) -> deployments_wire.Deployment:
     """Return a deployment; NotFound if the key reaches none with that id."""
     return _shown(connection, _require(connection, principal, deployment_id))
 
 
-def listing(connection: Connection, principal: Principal, page: Page) -> wire.DeploymentList:
+def listing(
+    connection: Connection, principal: Principal, page: Page
+) -> deployments_wire.DeploymentList:
     """Return the organisation's deployments, newest first."""
     rows = connection.execute(
         select(*_COLUMNS)
@@ -124,17 +129,17 @@ def listing(connection: Connection, principal: Principal, page: Page) -> wire.De
         .offset(page.offset)
     )
     shown = [_shown(connection, _deployment(row)) for row in rows]
-    return wire.DeploymentList(deployments=shown)
+    return deployments_wire.DeploymentList(deployments=shown)
 
 
 def change(
     connection: Connection,
     principal: Principal,
     deployment_id: str,
-    request: wire.DeploymentChange,
+    request: deployments_wire.DeploymentChange,
     *,
     networks: Sequence[Network] = (),
-) -> wire.Deployment:
+) -> deployments_wire.Deployment:
     """Change what the request names; a null takes a setting away. Running runs are not touched.
 
     Raises:
@@ -213,6 +218,45 @@ def start_run(
     return starting.start(connection, principal, plan)
 
 
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long runs of a deployment are kept, and which parts of them are deleted then."""
+
+    name: str
+    kept_s: float
+    parts: tuple[str, ...]
+
+
+_PARTS: Final = {
+    "delete_input": "input",
+    "delete_output": "output",
+    "delete_db_data": "results",
+    "delete_logs": "logs",
+}
+
+
+def retentions(connection: Connection, organisation_id: str, *, limit: int) -> list[Retention]:
+    """Return the deployments of an organisation that delete runs by themselves, oldest first."""
+    rows = connection.execute(
+        select(deployments)
+        .where(
+            deployments.c.organisation_id == organisation_id,
+            deployments.c.retain_us.is_not(None),
+            deployments.c.deleted_us.is_(None),
+        )
+        .order_by(deployments.c.id)
+        .limit(limit)
+    ).mappings()
+    return [
+        Retention(
+            row["name"],
+            row["retain_us"] / SECOND_US,
+            tuple(word for column, word in _PARTS.items() if row[column]),
+        )
+        for row in rows
+    ]
+
+
 def _require(connection: Connection, principal: Principal, deployment_id: str) -> Deployment:
     row = connection.execute(
         select(*_COLUMNS).where(
@@ -253,24 +297,24 @@ def _check_output(principal: Principal, workspace: str | None, folder: str | Non
         batches.refuse_folder(parsed)
 
 
-def _retention(retention: wire.Retention) -> dict[str, Any]:
+def _retention(retention: deployments_wire.Retention) -> dict[str, Any]:
     parts = retention.model_dump(exclude={"after_s"})
     return {"retain_us": to_us(retention.after_s), **parts}
 
 
-def _shown(connection: Connection, deployment: Deployment) -> wire.Deployment:
+def _shown(connection: Connection, deployment: Deployment) -> deployments_wire.Deployment:
     app = catalogue.get_app(connection, deployment.app_id)
     settings = run_settings.load(deployment.settings)
     retention = None
     if deployment.retain_us is not None:
-        retention = wire.Retention(
+        retention = deployments_wire.Retention(
             after_s=deployment.retain_us / SECOND_US,
             delete_db_data=deployment.delete_db_data,
             delete_input=deployment.delete_input,
             delete_output=deployment.delete_output,
             delete_logs=deployment.delete_logs,
         )
-    return wire.Deployment(
+    return deployments_wire.Deployment(
         id=deployment.id,
         name=deployment.name,
         app_id=app.id,

@@ -15,7 +15,7 @@ from longshore.edge.jobs import JobContext
 from longshore.engine import artifacts
 from longshore.errors import Conflict, NotFound
 from longshore.storage import now_us
-from longshore.surfaces.apps import files, results, run_settings, runs, secrets, webhooks
+from longshore.surfaces.apps import files, results, reviews, run_settings, runs, secrets, webhooks
 from longshore.surfaces.apps.results import EVERYTHING, FileOutcome
 from longshore.surfaces.apps.runs import Run
 from longshore.surfaces.apps.tables import app_runs, run_files
@@ -44,11 +44,11 @@ async def finish_run(context: JobContext, payload: dict[str, Any]) -> dict[str, 
     run = await context.database.read(runs.get, run_id)
     if run is not None and run.running:
         await context.database.write(_attach_pdfs, run)
-        ended, text = await context.database.read(_collect, run)
+        ended, text, needed = await context.database.read(_collect, run)
         written = await receive(
             context, run.organisation_id, _once(text), limits.MULTIPART_FILE_BYTES
         )
-        await context.database.write(_finish, run, ended, written)
+        await context.database.write(_finish, run, ended, written, needed)
     return {"rows": 0, "objects": 0, "bytes": 0}
 
 
@@ -62,7 +62,7 @@ def judge(run: Run, became: Sequence[FileOutcome]) -> Verdict:
         message += f", {failed} failed"
     if cancelled:
         message += f", {cancelled} cancelled"
-    review = sum(results.to_review(each) for each in became)
+    review = sum(len(results.to_review(each)) for each in became)
     if cancelled and (run.cancelled_us is not None or cancelled == len(became)):
         return Verdict(RunStatus.CANCELLED, message, review)
     if done:
@@ -103,8 +103,8 @@ def _attach_pdf(connection: Connection, run: Run, position: int, pdf: StoredFile
     return True
 
 
-def _collect(connection: Connection, run: Run) -> tuple[Run, bytes]:
-    """Return the run as it will be once it is over, and all its results as JSON."""
+def _collect(connection: Connection, run: Run) -> tuple[Run, bytes, list[reviews.Needed]]:
+    """Return the run as it will be once it is over, its results as JSON, and what to review."""
     found = results.outcomes(connection, runs.files_of(connection, run.id))
     verdict = judge(run, [became for _, became in found])
     ended = replace(
@@ -116,10 +116,17 @@ def _collect(connection: Connection, run: Run) -> tuple[Run, bytes]:
     )
     shaped = [results.shape(file, became, EVERYTHING) for file, became in found]
     whole = runs.compose(ended, shaped, EVERYTHING, has_more=False)
-    return ended, json.dumps(whole, ensure_ascii=False).encode()
+    needed = [need for file, became in found for need in reviews.needed(file, became)]
+    return ended, json.dumps(whole, ensure_ascii=False).encode(), needed
 
 
-def _finish(connection: Connection, run: Run, ended: Run, written: StoredFile) -> None:
+def _finish(
+    connection: Connection,
+    run: Run,
+    ended: Run,
+    written: StoredFile,
+    needed: Sequence[reviews.Needed],
+) -> None:
     message = ended.message
     path = f"{run.output_dir}/{RESULTS_NAME}"
     try:
@@ -140,6 +147,7 @@ def _finish(connection: Connection, run: Run, ended: Run, written: StoredFile) -
     ).rowcount
     if not done:
         raise Conflict(f"Run {run.id} was finished by another attempt. Nothing is left to do.")
+    reviews.begin_all(connection, run, needed)
     secrets.forget(connection, run.organisation_id, run.id)
     webhooks.submit(connection, replace(ended, message=message))
     inputs = [file.blob_id for file in runs.files_of(connection, run.id)]

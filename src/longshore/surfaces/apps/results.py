@@ -7,7 +7,7 @@ only the asked-for keys are set.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,11 @@ from sqlalchemy import Connection
 from longshore.engine import works
 from longshore.engine.states import TRANSITIONS, Reason, State
 from longshore.engine.works import Output, Work
+from longshore.surfaces.apps import reviewed
 from longshore.surfaces.apps.naming import field_name
+from longshore.surfaces.apps.reviewed import Reviewed
+from longshore.surfaces.apps.reviewed import State as ReviewState
+from longshore.wire.payloads import AppDocument, AppField, AppResult
 from longshore.wire.results import (
     Alert,
     ClassificationConfidence,
@@ -30,7 +34,6 @@ from longshore.wire.results import (
     ResultField,
     ResultFile,
 )
-from longshore.wire.worker import AppDocument, AppField, AppResult
 
 ERROR: Final = "ERROR"
 """Value of a field that could not be read (protocol §3.2)."""
@@ -46,6 +49,10 @@ class Detail:
     validation: bool = False
 
 
+_NO_REVIEWS: Final[Mapping[int, Reviewed]] = {}
+_REASONS: Final = 20
+"""So many reasons for a review are told."""
+_REASON_CHARACTERS: Final = 300
 EVERYTHING: Final = Detail(confidence=True, source=True, review=True, validation=True)
 
 
@@ -104,8 +111,20 @@ def _failure(work: Work, output: Output | None) -> str:
     return f"{text} (after {work.attempt} attempts)" if work.attempt > 1 else text
 
 
-def shape(file: RunFile, found: FileOutcome, detail: Detail) -> ResultFile:
-    """Return the results of one file, with the keys that the flags ask for."""
+def shape(
+    file: RunFile,
+    found: FileOutcome,
+    detail: Detail,
+    reviews: Mapping[int, Reviewed] = _NO_REVIEWS,
+) -> ResultFile:
+    """Return the results of one file, with the keys that the flags ask for.
+
+    Args:
+        file: the file.
+        found: what became of it.
+        detail: the flags.
+        reviews: what reviewers made of its documents, by their index.
+    """
     shown: dict[str, Any] = {
         "original_file_name": file.name,
         "input_file_path": file.path,
@@ -113,15 +132,45 @@ def shape(file: RunFile, found: FileOutcome, detail: Detail) -> ResultFile:
     }
     if found.result is None:
         return ResultFile(**shown, documents=[_error_document(found)], error_msg=found.error)
-    documents = [_document(document, file, detail) for document in found.result.documents]
+    documents = [
+        _document(document, file, detail, reviews.get(index), below=found.result.review_below)
+        for index, document in enumerate(found.result.documents)
+    ]
     return ResultFile(**shown, documents=documents)
 
 
-def to_review(found: FileOutcome) -> int:
-    """Return how many documents of a file have something that a person should look at."""
+def to_review(found: FileOutcome) -> dict[int, list[str]]:
+    """Return which documents of a file a person should look at, and why."""
     if found.result is None:
-        return 0
-    return sum(_needs_review(document.fields) for document in found.result.documents)
+        return {}
+    told = {
+        index: reasons_of(document, found.result.review_below)
+        for index, document in enumerate(found.result.documents)
+    }
+    return {index: reasons for index, reasons in told.items() if reasons}
+
+
+def reasons_of(document: AppDocument, below: float | None) -> list[str]:
+    """Return why a person should look at a document; an empty list where nobody has to.
+
+    Args:
+        document: as the app returned it.
+        below: the least confidence that the app is content with.
+    """
+    reasons = [document.review] if document.review else []
+    for field in document.fields:
+        if field.error:
+            reasons.append(f"{field.name} could not be read: {field.error}")
+        reasons.extend(f"{field.name}: {alert}" for alert in field.alerts)
+        if not (field.error or field.alerts or _valid(field)):
+            reasons.append(f"{field.name} is not valid")
+        for what, sure in (
+            ("the app", field.confidence),
+            ("the text recognition", field.ocr_confidence),
+        ):
+            if not field.error and below is not None and sure is not None and sure < below:
+                reasons.append(f"{field.name}: {what} is {sure:.0%} sure, below {below:.0%}")
+    return [reason[:_REASON_CHARACTERS] for reason in reasons[:_REASONS]]
 
 
 def _error_document(found: FileOutcome) -> ResultDocument:
@@ -130,19 +179,25 @@ def _error_document(found: FileOutcome) -> ResultDocument:
     return ResultDocument(fields=[field], class_name=None, page_numbers=[])
 
 
-def _document(document: AppDocument, file: RunFile, detail: Detail) -> ResultDocument:
+def _document(
+    document: AppDocument,
+    file: RunFile,
+    detail: Detail,
+    review: Reviewed | None,
+    *,
+    below: float | None,
+) -> ResultDocument:
     pages = {page.number for page in document.pages}
     pages |= {field.page for field in document.fields if field.page is not None}
     shown: dict[str, Any] = {
-        "fields": [_field(field, detail) for field in document.fields],
-        "class_name": document.class_name,
+        "fields": [
+            _field(field, detail, index, review) for index, field in enumerate(document.fields)
+        ],
+        "class_name": review.class_name(document.class_name) if review else document.class_name,
         "page_numbers": [number + 1 for number in sorted(pages)],
     }
     if detail.review:
-        shown |= {
-            "review_completed": not _needs_review(document.fields),
-            "class_edit_history": [],
-        }
+        shown |= _review(review, needed=bool(reasons_of(document, below)))
     if detail.source:
         shown |= _sources(document, file)
     if detail.confidence:
@@ -151,9 +206,27 @@ def _document(document: AppDocument, file: RunFile, detail: Detail) -> ResultDoc
         )
     if detail.validation:
         shown["validations"] = DocumentValidations(
-            final_result_pass=all(_valid(field) for field in document.fields)
+            final_result_pass=all(
+                _settled(field, index, review) for index, field in enumerate(document.fields)
+            )
         )
     return ResultDocument(**shown)
+
+
+def _review(review: Reviewed | None, *, needed: bool) -> dict[str, Any]:
+    if review is None:
+        state = ReviewState.NEEDS_REVIEW if needed else ReviewState.NONE
+        return {
+            "review_completed": not needed,
+            "class_edit_history": [],
+            "review_state": str(state),
+        }
+    return {
+        "review_completed": review.accepted_us is not None,
+        "class_edit_history": reviewed.history(review.classes),
+        "review_state": str(review.state),
+        "reviewed_by": review.accepted_by,
+    }
 
 
 def _sources(document: AppDocument, file: RunFile) -> dict[str, Any]:
@@ -171,22 +244,26 @@ def _sources(document: AppDocument, file: RunFile) -> dict[str, Any]:
     return shown
 
 
-def _field(field: AppField, detail: Detail) -> ResultField:
+def _field(field: AppField, detail: Detail, index: int, review: Reviewed | None) -> ResultField:
+    corrected = review is not None and index in review.values
+    original = ERROR if field.error and field.value is None else field.value
     shown: dict[str, Any] = {
         "field_name": field_name(field.name),
-        "value": ERROR if field.error and field.value is None else field.value,
+        "value": review.values[index] if review and corrected else original,
         "type": field.type,
-        "error_msg": field.error,
+        "error_msg": None if corrected else field.error,
     }
     if detail.source:
         shown["source_coordinates"] = _coordinates(field)
     if detail.review:
-        shown["edit_history"] = []
+        shown["edit_history"] = reviewed.history(review.of_field(index)) if review else []
+        if corrected:
+            shown |= {"corrected": True, "original_value": original}
     if detail.confidence:
         shown["confidence"] = Confidence(model=field.confidence, ocr=field.ocr_confidence)
     if detail.validation:
         shown["validations"] = FieldValidations(
-            valid=_valid(field),
+            valid=_settled(field, index, review),
             alerts=[
                 Alert(alert_level="FAILURE", msg=alert, blocked=False, type="lambda_code")
                 for alert in field.alerts
@@ -210,5 +287,7 @@ def _valid(field: AppField) -> bool:
     return field.valid if field.valid is not None else not (field.alerts or field.error)
 
 
-def _needs_review(fields: Iterable[AppField]) -> bool:
-    return any(field.alerts or field.error or not _valid(field) for field in fields)
+def _settled(field: AppField, index: int, review: Reviewed | None) -> bool:
+    """Return whether a field passed its rules, or a person has judged it."""
+    judged = review is not None and (review.accepted_us is not None or index in review.values)
+    return judged or _valid(field)

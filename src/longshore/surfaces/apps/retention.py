@@ -15,7 +15,7 @@ from longshore.engine import works
 from longshore.engine.works import State
 from longshore.errors import Conflict
 from longshore.storage import now_us
-from longshore.surfaces.apps import run_deletion, uploads
+from longshore.surfaces.apps import reviews, run_deletion, uploads
 from longshore.surfaces.apps.run_deletion import Parts
 from longshore.surfaces.apps.tables import app_runs, deletions, deployments
 from longshore.wire.apps import RunStatus
@@ -36,12 +36,14 @@ def sweep(connection: Connection) -> dict[str, int]:
     """Do one pass, bounded and harmless to repeat; return what it did.
 
     Its counts are `runs` (given to deletion), `uploads` (idle sessions removed), `finishers`
-    (revived), `deployments` and `deletions` (old records removed).
+    (revived), `reviews` (begun for runs of before there were any), `deployments` and `deletions`
+    (old records removed).
     """
     return {
         "runs": _delete_runs(connection),
         "uploads": uploads.expire(connection),
         "finishers": _revive_finishers(connection),
+        "reviews": reviews.begin_missing(connection),
         "deployments": _forget_deployments(connection),
         "deletions": _forget_deletions(connection),
     }

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete
 from longshore.access import Principal
 from longshore.engine import works
 from longshore.errors import Conflict, NotFound
-from longshore.surfaces.apps import batches, deletions, runs, webhooks
+from longshore.surfaces.apps import batches, deletions, reviews, runs, webhooks
 from longshore.surfaces.apps.files import Gone
 from longshore.surfaces.apps.runs import Run
 from longshore.surfaces.apps.tables import app_runs, run_files
@@ -106,7 +106,7 @@ class _Deleter:
                 deletions.adopt(
                     self.connection,
                     self.principal.organisation_id,
-                    _target(self.run_id),
+                    target(self.run_id),
                     INPUT,
                     job_id,
                 )
@@ -118,6 +118,7 @@ class _Deleter:
     def record(self, *, keep_logs: bool) -> None:
         """Delete the run's record and results at once."""
         counts = works.forget(self.connection, group_id=self.run_id, keep_logs=keep_logs)
+        counts["reviews"] = reviews.forget(self.connection, self.run_id)
         for table, column in ((run_files, run_files.c.run_id), (app_runs, app_runs.c.id)):
             gone = self.connection.execute(delete(table).where(column == self.run_id))
             counts[table.name] = gone.rowcount
@@ -125,7 +126,7 @@ class _Deleter:
             actor = self.principal.key_name
             counts["deliveries"] = webhooks.forget(self.connection, self.run, actor=actor)
         deletion_id = deletions.record(
-            self.connection, self.principal.organisation_id, _target(self.run_id), RECORD
+            self.connection, self.principal.organisation_id, target(self.run_id), RECORD
         )
         deletions.count(self.connection, deletion_id, Gone(rows=sum(counts.values())))
 
@@ -147,7 +148,7 @@ class _Deleter:
 
     def _known(self, part: str) -> str | None:
         organisation_id = self.principal.organisation_id
-        known = deletions.find(self.connection, organisation_id, _target(self.run_id), part)
+        known = deletions.find(self.connection, organisation_id, target(self.run_id), part)
         if known is None:
             return None
         return deletions.resume(self.connection, known, actor=self.principal.key_name)
@@ -156,7 +157,7 @@ class _Deleter:
         return deletions.start(
             self.connection,
             self.principal.organisation_id,
-            _target(self.run_id),
+            target(self.run_id),
             part,
             job,
             actor=self.principal.key_name,
@@ -164,9 +165,10 @@ class _Deleter:
 
 
 def _was_deleted(connection: Connection, principal: Principal, run_id: str) -> bool:
-    organisation_id, target = principal.organisation_id, _target(run_id)
-    return any(deletions.find(connection, organisation_id, target, part) for part in _PARTS)
+    organisation_id, named = principal.organisation_id, target(run_id)
+    return any(deletions.find(connection, organisation_id, named, part) for part in _PARTS)
 
 
-def _target(run_id: str) -> str:
+def target(run_id: str) -> str:
+    """Return what the records of deletions call a run."""
     return f"run:{run_id}"

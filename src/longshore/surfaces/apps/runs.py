@@ -21,7 +21,7 @@ from longshore.engine import insights, queues, workers, works
 from longshore.engine.insights import Counts
 from longshore.errors import Conflict, InvalidRequest, NotFound
 from longshore.storage import now_us
-from longshore.surfaces.apps import results, run_settings, scopes
+from longshore.surfaces.apps import results, reviewed, run_settings, scopes
 from longshore.surfaces.apps.results import Detail, RunFile
 from longshore.surfaces.apps.tables import app_runs, run_files
 from longshore.wire import apps as wire
@@ -83,7 +83,7 @@ class Filter:
     order: str | None = None
 
 
-_COLUMNS = [app_runs.c[name] for name in Run.__dataclass_fields__]
+COLUMNS = [app_runs.c[name] for name in Run.__dataclass_fields__]
 _FILE_COLUMNS = [run_files.c[name] for name in RunFile.__dataclass_fields__]
 _SORTS: Final = {"start_timestamp": app_runs.c.started_us, "status": app_runs.c.status}
 _ORDERS: Final = {"ASCENDING": asc, "DESCENDING": desc}
@@ -96,13 +96,13 @@ def find(
 
     With `lock`, nobody else changes it before this transaction ends.
     """
-    query = select(*_COLUMNS).where(
+    query = select(*COLUMNS).where(
         app_runs.c.id == run_id, app_runs.c.organisation_id == principal.organisation_id
     )
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None or not scopes.reaches(principal, row.output_workspace):
         return None
-    return _run(row)
+    return from_row(row)
 
 
 def require(
@@ -120,8 +120,8 @@ def require(
 
 def get(connection: Connection, run_id: str) -> Run | None:
     """Return a run by its id, whoever it belongs to; for the server's own jobs."""
-    row = connection.execute(select(*_COLUMNS).where(app_runs.c.id == run_id)).one_or_none()
-    return None if row is None else _run(row)
+    row = connection.execute(select(*COLUMNS).where(app_runs.c.id == run_id)).one_or_none()
+    return None if row is None else from_row(row)
 
 
 def files_of(
@@ -158,7 +158,7 @@ def listing(
         .limit(page.limit)
         .offset(page.offset)
     ).all()
-    return wire.RunList(runs=[shown(connection, _run(row)) for row in rows])
+    return wire.RunList(runs=[shown(connection, from_row(row)) for row in rows])
 
 
 def cancel(connection: Connection, principal: Principal, run_id: str) -> wire.Run:
@@ -202,7 +202,11 @@ def page_of_results(
     size = limits.RESULT_FILES_PER_PAGE
     some = files_of(connection, run_id, offset=min(offset, 2**31 - 1), limit=size + 1)
     found = results.outcomes(connection, some[:size])
-    shaped = [results.shape(file, became, detail) for file, became in found]
+    reviews = reviewed.of_files(connection, run_id, [file.position for file, _ in found])
+    shaped = [
+        results.shape(file, became, detail, reviews.get(file.position, {}))
+        for file, became in found
+    ]
     return compose(run, shaped, detail, has_more=len(some) > size)
 
 
@@ -292,7 +296,7 @@ def _filtered(
             f"The window from {from_s} to {to_s} cannot be used. Send from_timestamp and "
             "to_timestamp in seconds since 1970, the earlier one first."
         )
-    query = select(*_COLUMNS).where(
+    query = select(*COLUMNS).where(
         app_runs.c.organisation_id == principal.organisation_id,
         app_runs.c.started_us >= from_s * SECOND_US,
         # The second that is named belongs to the window.
@@ -323,5 +327,6 @@ def _one_of(name: str, value: str | None, allowed: Any, default: str) -> str:
     return chosen
 
 
-def _run(row: Row[Any]) -> Run:
+def from_row(row: Row[Any]) -> Run:
+    """Return a run from a row of `COLUMNS`."""
     return Run(**{**row._asdict(), "status": RunStatus(row.status)})

@@ -22,7 +22,7 @@ from longshore.engine.works import Lease
 from longshore.errors import ConfigurationError, CorruptData, InvalidRequest, TooLarge
 from longshore.surfaces.apps import scopes
 from longshore.surfaces.apps.tables import app_runs
-from longshore.wire.worker import AppPayload
+from longshore.wire.payloads import AppPayload
 
 Allowed = Literal["ALL", "SOME", "NONE"]
 _TYPE: Final = "allowed_workspaces_type"

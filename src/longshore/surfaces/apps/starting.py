@@ -35,7 +35,7 @@ from longshore.surfaces.apps.files import DriveFile
 from longshore.surfaces.apps.run_settings import Settings
 from longshore.surfaces.apps.tables import app_runs, run_files
 from longshore.wire import apps as wire
-from longshore.wire.worker import AppFile, AppPayload
+from longshore.wire.payloads import AppFile, AppPayload
 
 FOLDER: Final = "runs"
 """Folder of the drive that takes the output of runs which name no other."""

@@ -172,7 +172,7 @@ app_runs = Table(
     Column("cancelled_us", BigInteger),
     Column("started_us", BigInteger, nullable=False),
     Column("finished_us", BigInteger),
-    # Documents with a field that a person should look at, counted at the end of the run.
+    # Documents that wait for a person's review, from the end of the run on.
     Column("documents_to_review", Integer),
     # When retention has deleted what its deployment names and the record itself was kept.
     Column("retained_us", BigInteger),
@@ -187,6 +187,15 @@ app_runs = Table(
         "ix_app_runs_retention", "deployment_id", "finished_us",
         sqlite_where=text("deployment_id IS NOT NULL AND retained_us IS NULL"),
         postgresql_where=text("deployment_id IS NOT NULL AND retained_us IS NULL"),
+    ),
+    # What people look through runs by.
+    Index(None, "organisation_id", "app_name", "started_us"),
+    Index(None, "organisation_id", "status", "started_us"),
+    Index(None, "organisation_id", "output_workspace", "started_us"),
+    Index(
+        "ix_app_runs_review", "organisation_id", "started_us",
+        sqlite_where=text("documents_to_review > 0"),
+        postgresql_where=text("documents_to_review > 0"),
     ),
 )  # fmt: skip
 

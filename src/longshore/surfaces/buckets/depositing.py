@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from longshore import ids, limits
 from longshore.access import answers
-from longshore.engine import queues, works
+from longshore.engine import queues, traces, works
 from longshore.engine.works import NewWork
 from longshore.errors import InvalidRequest, TooLarge
 from longshore.storage.bulk import insert_rows
@@ -39,6 +39,7 @@ class Request:
         new: the works.
         note: what tells a retry of it from another deposit; None where `idempotency_key` does.
         idempotency_key: what the client calls this request, with the fingerprint of it.
+        traceparent: the span of the request, where one is recorded.
     """
 
     organisation_id: str
@@ -46,6 +47,7 @@ class Request:
     new: Sequence[Deposit]
     note: Note | None
     idempotency_key: tuple[str, str] | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ def deposit_all(connection: Connection, requests: Sequence[Request]) -> list[Dep
             own = [next(made) for _ in request.new]
             names = () if request.note is None else (request.note.name,)
             served[position] = Deposited(own, names)
+            if request.traceparent is not None:
+                traces.keep(connection, request.traceparent, own)
             if request.note is not None:
                 noted.append((request.note, own))
             _keep_answer(connection, request, own)

@@ -30,7 +30,7 @@ from longshore.surfaces.buckets.documents import Kept, Plain, shown_start_us
 from longshore.surfaces.buckets.tables import bucket_works
 from longshore.surfaces.buckets.withdrawing import GRACE_S
 from longshore.wire.buckets import WorkPayload, exact_works
-from longshore.wire.worker import FunctionResult
+from longshore.wire.payloads import FunctionResult
 
 UPDATED: Final = "works_updated"
 """Mark of a transaction that writes an update, for longshore.storage.faults."""
@@ -205,7 +205,7 @@ def record(connection: Connection, organisation_id: str, endings: Sequence[Endin
     """Write what our own worker reported into the documents of works that have just ended.
 
     The engine has accepted these endings in this transaction; their results are of the form of
-    `longshore.wire.worker.FunctionResult`.
+    `longshore.wire.payloads.FunctionResult`.
     """
     work_ids = [ending.work_id for ending in endings]
     known = documents.read(connection, work_ids, organisation_id=organisation_id)

@@ -3,7 +3,8 @@
 The published workers end with status 1 when there is nothing to process. A task that asks the
 server for each element finds nothing whenever others were quicker: another part of the same
 elements, or the attempt before it, which was killed after its last element. That is no failure,
-and what comes after it must not be cancelled.
+and what comes after it must not be cancelled. And where others held all that was left when it
+asked, and have given some back since, it is tried again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import ColumnElement, Connection, exists, literal, or_, select
 
 from longshore.engine.states import State
 from longshore.engine.tables import works
@@ -28,22 +29,19 @@ from longshore.surfaces.corpus.tables import (
 from longshore.wire.tasks import TaskResult
 
 _NOTHING_TO_DO: Final = 1
-_LEFT: Final = (State.QUEUED.value, State.WAITING.value)
+_LEFT: Final = (State.QUEUED, State.WAITING)
 
 
 def judged(connection: Connection, endings: Sequence[Ending]) -> Sequence[Ending]:
-    """Return the endings of tasks, those as successes that have found nothing left to do."""
+    """Return the endings of tasks, as what they mean where they have found nothing left to do."""
     doubtful = [each for each in endings if _says_nothing_to_do(each)]
     if not doubtful:
         return endings
     tasks = _queued_tasks(connection, [each.work_id for each in doubtful])
-    idle = {
-        each.work_id
-        for each in doubtful
-        if each.work_id in tasks and _found_nothing(connection, tasks[each.work_id], each.attempt)
-    }
     return [
-        replace(each, outcome=Outcome.SUCCESS, error=None) if each.work_id in idle else each
+        _judge(connection, tasks[each.work_id], each)
+        if each in doubtful and each.work_id in tasks
+        else each
         for each in endings
     ]
 
@@ -74,13 +72,26 @@ def _queued_tasks(connection: Connection, work_ids: Sequence[str]) -> dict[str, 
     return {row.work_id: row for row in rows.all()}
 
 
-def _found_nothing(connection: Connection, task: Any, attempt: int) -> bool:
-    """Whether no element is left in the queue, and this attempt never had one."""
-    queue_id = task.queue_id
-    left = exists().where(works.c.queue_id == queue_id, works.c.state.in_(_LEFT))
-    had = exists().where(
-        works.c.queue_id == queue_id,
+def _judge(connection: Connection, task: Any, ending: Ending) -> Ending:
+    """Return what an ending means: a success, another try, or the failure that it says it is."""
+    untouched = or_(*(_left(task.queue_id, state, works.c.attempt == 0) for state in _LEFT))
+    if connection.scalar(select(or_(untouched, _had(task, ending.attempt)))):
+        return ending
+    if connection.scalar(select(or_(*(_left(task.queue_id, state) for state in _LEFT)))):
+        return replace(ending, outcome=Outcome.FAILURE)
+    return replace(ending, outcome=Outcome.SUCCESS, error=None)
+
+
+def _left(queue_id: int, state: State, *more: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether an element waits in the queue in a state, written out for the index of that state."""
+    written = literal(state.value, literal_execute=True)
+    return exists().where(works.c.queue_id == queue_id, works.c.state == written, *more)
+
+
+def _had(task: Any, attempt: int) -> ColumnElement[bool]:
+    """Whether this attempt ever held an element."""
+    return exists().where(
+        works.c.queue_id == task.queue_id,
         works.c.worker_id == holders.of_attempt(task.id, attempt),
         works.c.id == corpus_activities.c.work_id,
     )
-    return not connection.scalar(select(left | had))

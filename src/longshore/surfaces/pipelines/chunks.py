@@ -29,7 +29,7 @@ from longshore.surfaces.pipelines.tables import (
     pipelines,
 )
 from longshore.surfaces.pipelines.versions import Version
-from longshore.wire.worker import ChunkPayload, ChunkResult
+from longshore.wire.payloads import ChunkPayload, ChunkResult
 
 RECORDED: Final = "chunks_recorded"
 """Mark of a transaction that records outputs, for longshore.storage.faults."""
@@ -50,7 +50,7 @@ def served(connection: Connection, queue_ids: Sequence[int]) -> list[int]:
 def claim(
     connection: Connection, queue_ids: Sequence[int], *, limit: int, holder: str, lease_s: float
 ) -> list[tuple[Lease, bytes]]:
-    """Lease chunks of these versions; return them with their payloads (wire.worker.ChunkPayload).
+    """Lease chunks of these versions; return them with their payloads (wire.payloads.ChunkPayload).
 
     Several pipelines get their share each, so that a large one does not keep a small one waiting.
     """

@@ -26,7 +26,7 @@ from longshore.surfaces.pipelines.creating import Wanted
 from longshore.surfaces.pipelines.pushing import Chunk
 from longshore.surfaces.pipelines.tables import pipeline_chunks, pipeline_inputs, pipeline_outputs
 from longshore.surfaces.pipelines.versions import Version
-from longshore.wire.worker import ChunkResult
+from longshore.wire.payloads import ChunkResult
 
 PRIORITY: Final = 1_000
 """Somebody waits for an execution, so it goes before the chunks of pipelines."""

@@ -30,7 +30,7 @@ from longshore.surfaces.pipelines import buffers, status
 from longshore.surfaces.pipelines import pipelines as stored
 from longshore.surfaces.pipelines.pipelines import Pipeline
 from longshore.surfaces.pipelines.tables import pipeline_chunks, pipeline_outputs
-from longshore.wire.worker import ChunkResult
+from longshore.wire.payloads import ChunkResult
 
 PULLED: Final = "chunks_pulled"
 """Mark of a transaction that hands out outputs, for longshore.storage.faults."""

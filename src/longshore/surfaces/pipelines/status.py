@@ -60,15 +60,17 @@ class Totals:
     output_used_bytes: int
 
 
-def totals(connection: Connection, pipeline: Pipeline) -> Totals:
-    """Return the sums over the chunks of a pipeline."""
-    row = connection.execute(_totals(), {"of_pipeline": pipeline.id}).one()
+def totals(connection: Connection, pipeline: Pipeline, *, most: int | None = None) -> Totals:
+    """Return the sums over the chunks of a pipeline, or over `most` of them."""
+    row = connection.execute(_totals(most), {"of_pipeline": pipeline.id}).one()
     return Totals(*row)
 
 
 @cache
-def _totals() -> Select[Any]:
-    chunks = pipeline_chunks.c
+def _totals(most: int | None) -> Select[Any]:
+    of_it = pipeline_chunks.c.pipeline_id == bindparam("of_pipeline")
+    some = None if most is None else select(pipeline_chunks).where(of_it).limit(most).subquery()
+    chunks = pipeline_chunks.c if some is None else some.c
     finished = chunks.finished_us.is_not(None)
     pending = and_(chunks.finished_us.is_(None), chunks.erased_us.is_(None))
     available = and_(finished, chunks.delivered_us.is_(None), chunks.erased_us.is_(None))
@@ -78,7 +80,7 @@ def _totals() -> Select[Any]:
         counted = value if condition is None else case((condition, value), else_=0)
         return cast(func.coalesce(func.sum(counted), 0), BigInteger)
 
-    return select(
+    sums = select(
         func.count(),
         total(chunks.records),
         total(chunks.input_bytes),
@@ -96,7 +98,8 @@ def _totals() -> Select[Any]:
         total(1, available),
         total(chunks.records, available),
         total(chunks.output_bytes, available),
-    ).where(chunks.pipeline_id == bindparam("of_pipeline"))
+    )
+    return sums.where(of_it) if some is None else sums.select_from(some)
 
 
 def document(connection: Connection, pipeline: Pipeline) -> dict[str, Any]:

@@ -25,8 +25,9 @@ from longshore.errors import Conflict, InvalidRequest, Unavailable
 from longshore.surfaces.pipelines import metadata, naming, services
 from longshore.surfaces.pipelines.naming import Address
 from longshore.surfaces.pipelines.services import Version
+from longshore.wire.payloads import WorkbookFile
 from longshore.wire.pipelines import VersionDetails
-from longshore.wire.worker import InputField, WorkbookFile
+from longshore.wire.worker import InputField
 
 if TYPE_CHECKING:
     from longshore.workbooks.checking import Checked

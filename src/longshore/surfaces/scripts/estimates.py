@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -31,8 +32,25 @@ ASSUMPTIONS: Final = (
 _PENDING: Final = "the run, which waits for its turn, begins now"
 
 
-def of_run(connection: Connection, organisation_id: str, run_id: int | str) -> dict[str, Any]:
-    """Return when a run will be over, as it stands, and each of its steps.
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is expected of the rest of a run.
+
+    Attributes:
+        rest: the run with its steps as they are now.
+        there: what its hosts have now, by folded name.
+        stands: as things are.
+        resumed: as if all holds were lifted now.
+    """
+
+    rest: Rest
+    there: Mapping[str, Capacity]
+    stands: Continuation
+    resumed: Continuation
+
+
+def expect(connection: Connection, organisation_id: str, run_id: int | str) -> Expected:
+    """Play the rest of a run through.
 
     Raises:
         NotFound: the organisation has no such run.
@@ -46,12 +64,20 @@ def of_run(connection: Connection, organisation_id: str, run_id: int | str) -> d
     resumed = expected
     if expected.stuck:
         resumed = continuation(steps, rest.order, slots, holds=False)
-    return _answer(rest, there, expected, resumed)
+    return Expected(rest, there, expected, resumed)
 
 
-def _answer(
-    rest: Rest, there: Mapping[str, Capacity], expected: Continuation, resumed: Continuation
-) -> dict[str, Any]:
+def of_run(connection: Connection, organisation_id: str, run_id: int | str) -> dict[str, Any]:
+    """Return when a run will be over, as it stands, and each of its steps.
+
+    Raises:
+        NotFound: the organisation has no such run.
+    """
+    return _answer(expect(connection, organisation_id, run_id))
+
+
+def _answer(told: Expected) -> dict[str, Any]:
+    rest, there, expected, resumed = told.rest, told.there, told.stands, told.resumed
     run = rest.run
     over = run.state in OVER
     end_us = run.finished_us if over and run.finished_us is not None else rest.at_us

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, or_, select, true, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from longshore.errors import InvalidRequest, NotFound, TooLarge
@@ -83,12 +83,23 @@ def listing(
     *,
     limit: int,
     offset: int = 0,
+    after: Flag | None = None,
 ) -> list[Flag]:
-    """Return flags that are set, the latest dates first; `wanted` gives values of columns."""
+    """Return flags that are set, the latest dates first; `wanted` gives values of columns.
+
+    With `after`, only those behind that one.
+    """
     given = {name: value for name, value in wanted.items() if value is not None}
+    table = scripts_flags
+    behind: ColumnElement[bool] = true()
+    if after is not None:
+        names = tuple_(table.c.name, table.c.system_name, table.c.source_system_name)
+        place = (after.name, after.system_name, after.source_system_name)
+        behind = or_(table.c.date < after.date, and_(table.c.date == after.date, names > place))
     rows = connection.execute(
         select(scripts_flags)
         .filter_by(organisation_id=organisation_id, **given)
+        .where(behind)
         .order_by(
             scripts_flags.c.date.desc(),
             scripts_flags.c.name,

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, literal, select
 
 from longshore.clock import to_us
 from longshore.engine import queues
@@ -32,6 +32,9 @@ class HostStatus:
         throttle: most steps at once, or None; 0 lets nothing start.
         running, queued, held: steps.
         seen_us: when a worker of it was last heard of, or None.
+        claimed_us: when a worker of it last asked for steps, or None.
+        versions: of the workers that were heard of lately.
+        queue: where its ready steps wait; while that is held, none is claimed.
     """
 
     host: Host
@@ -43,6 +46,9 @@ class HostStatus:
     queued: int
     held: int
     seen_us: int | None
+    claimed_us: int | None
+    versions: list[str]
+    queue: queues.Queue
 
 
 def listing(connection: Connection, organisation_id: str) -> list[HostStatus]:
@@ -98,12 +104,19 @@ def throttle(
 
 
 def _counts(connection: Connection, queue_ids: list[int]) -> dict[tuple[int, str], int]:
-    rows = connection.execute(
-        select(works.c.queue_id, works.c.state, func.count())
-        .where(works.c.queue_id.in_(queue_ids), works.c.state.in_(("queued", "running")))
-        .group_by(works.c.queue_id, works.c.state)
-    )
-    return {(queue_id, state): count for queue_id, state, count in rows}
+    return {
+        (queue_id, state): count
+        for state in ("queued", "running")
+        for queue_id, count in connection.execute(
+            select(works.c.queue_id, func.count())
+            # Written out, one at a time: the indexes of each state are of no use otherwise.
+            .where(
+                works.c.queue_id.in_(queue_ids),
+                works.c.state == literal(state, literal_execute=True),
+            )
+            .group_by(works.c.queue_id)
+        )
+    }
 
 
 def _serving(connection: Connection, organisation_id: str) -> defaultdict[int, list[Any]]:
@@ -113,7 +126,9 @@ def _serving(connection: Connection, organisation_id: str) -> defaultdict[int, l
             workers.c.name,
             workers.c.slots,
             workers.c.seen_us,
+            workers.c.claimed_us,
             workers.c.left_us,
+            workers.c.version,
         )
         .join(workers, workers.c.id == worker_queues.c.worker_id)
         .where(workers.c.organisation_id == organisation_id)
@@ -144,4 +159,9 @@ def _status(
         queued=counts.get((host.queue_id, "queued"), 0),
         held=counts.get((host.held_queue_id, "queued"), 0),
         seen_us=max((each.seen_us for each in serving), default=None),
+        claimed_us=max(
+            (each.claimed_us for each in serving if each.claimed_us is not None), default=None
+        ),
+        versions=sorted({each.version for each in online if each.version}),
+        queue=queue,
     )

@@ -35,13 +35,14 @@ RUN_STATES: Final = ("pending", "running", "finished", "failed", "cancelled")
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which runs are listed; None leaves it open."""
+    """Which runs are listed; None leaves it open. `before` is the id that all of them are below."""
 
     workflow: str | None = None
     state: str | None = None
     trigger: str | None = None
     event: str | None = None
     business_date: str | None = None
+    before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ def show(connection: Connection, organisation_id: str, run_id: int | str) -> dic
 
 
 def listing(
-    connection: Connection, organisation_id: str, wanted: Filter, *, limit: int, offset: int
+    connection: Connection, organisation_id: str, wanted: Filter, *, limit: int, offset: int = 0
 ) -> list[dict[str, Any]]:
     """Return runs, the newest first, each with its counts.
 
@@ -359,4 +360,6 @@ def _listed(organisation_id: str, wanted: Filter) -> Select[Any]:
     ):
         if value is not None:
             query = query.where(column == value)
+    if wanted.before is not None:
+        query = query.where(scripts_runs.c.id < wanted.before)
     return query.order_by(scripts_runs.c.id.desc())

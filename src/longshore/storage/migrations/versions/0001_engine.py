@@ -155,7 +155,7 @@ def upgrade() -> None:
         ),
         # Written out: SQLite makes a table of the values of IN each time it checks a row.
         sa.CheckConstraint(
-            "reason = 'submitted' OR reason = 'blocked' OR reason = 'delayed' OR reason = 'released' OR reason = 'dependency_failed' OR reason = 'claimed' OR reason = 'done' OR reason = 'failed' OR reason = 'timed_out' OR reason = 'rejected' OR reason = 'lease_expired' OR reason = 'worker_lost' OR reason = 'handed_back' OR reason = 'retried' OR reason = 'cancel_requested' OR reason = 'cancel_confirmed' OR reason = 'cancelled' OR reason = 'reopened'",
+            "reason = 'submitted' OR reason = 'blocked' OR reason = 'delayed' OR reason = 'held' OR reason = 'released' OR reason = 'dependency_failed' OR reason = 'claimed' OR reason = 'done' OR reason = 'failed' OR reason = 'timed_out' OR reason = 'rejected' OR reason = 'lease_expired' OR reason = 'worker_lost' OR reason = 'handed_back' OR reason = 'retried' OR reason = 'cancel_requested' OR reason = 'cancel_confirmed' OR reason = 'cancelled' OR reason = 'reopened'",
             name=op.f("ck_works_reason"),
         ),
         sa.CheckConstraint("retry_us IS NULL OR state = 'failure'", name=op.f("ck_works_retry")),

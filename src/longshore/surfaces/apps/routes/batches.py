@@ -8,9 +8,10 @@ from starlette.responses import Response
 
 from longshore import limits
 from longshore.edge import body, files
+from longshore.edge.callers import Operator, Reader
 from longshore.edge.responses import json_response
 from longshore.surfaces.apps import batches, deletions
-from longshore.surfaces.apps.routes.shared import LongPage, Operator, Reader, location
+from longshore.surfaces.apps.routes.shared import LongPage, location
 from longshore.wire import apps as wire
 
 router = APIRouter(prefix="/v2", tags=["batches"])

@@ -7,10 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore.edge import body
+from longshore.edge.callers import Developer, Operator, Reader
 from longshore.edge.responses import json_response
 from longshore.surfaces.apps import catalogue, deployments
-from longshore.surfaces.apps.routes.shared import Developer, LongPage, Operator, Reader
+from longshore.surfaces.apps.routes.shared import LongPage
 from longshore.wire import apps as wire
+from longshore.wire import deployments as deployments_wire
 
 router = APIRouter(prefix="/v2/apps", tags=["apps"])
 
@@ -21,10 +23,14 @@ async def list_apps(call: Reader) -> Response:
     return json_response(await call.read(catalogue.listing, call.principal))
 
 
-@router.post("/deployments", status_code=201, openapi_extra=body.described(wire.DeploymentRequest))
+@router.post(
+    "/deployments",
+    status_code=201,
+    openapi_extra=body.described(deployments_wire.DeploymentRequest),
+)
 async def create_deployment(request: Request, call: Developer) -> Response:
     """Create a deployment of an app."""
-    wanted = body.parse(wire.DeploymentRequest, await body.json_body(request))
+    wanted = body.parse(deployments_wire.DeploymentRequest, await body.json_body(request))
     return await call.change(
         "deployments.create",
         deployments.create,
@@ -49,10 +55,12 @@ async def get_deployment(deployment_id: str, call: Reader) -> Response:
     return json_response(await call.read(deployments.info, call.principal, deployment_id))
 
 
-@router.patch("/deployments/{deployment_id}", openapi_extra=body.described(wire.DeploymentChange))
+@router.patch(
+    "/deployments/{deployment_id}", openapi_extra=body.described(deployments_wire.DeploymentChange)
+)
 async def change_deployment(deployment_id: str, request: Request, call: Developer) -> Response:
     """Change what the body names; null takes a setting away."""
-    wanted = body.parse(wire.DeploymentChange, await body.json_body(request))
+    wanted = body.parse(deployments_wire.DeploymentChange, await body.json_body(request))
     changed = await call.write(
         "deployments.change",
         deployments.change,

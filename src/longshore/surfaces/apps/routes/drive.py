@@ -14,13 +14,14 @@ from starlette.responses import Response
 from longshore import limits
 from longshore.edge import body, files
 from longshore.edge.call import Call
+from longshore.edge.callers import Operator, Reader
 from longshore.edge.responses import json_response
 from longshore.engine.artifacts import Artifact
 from longshore.errors import InvalidRequest, NotFound
 from longshore.surfaces.apps import drive
 from longshore.surfaces.apps.drive import Folder
 from longshore.surfaces.apps.files import DriveFile
-from longshore.surfaces.apps.routes.shared import Operator, Reader, location
+from longshore.surfaces.apps.routes.shared import location
 
 router = APIRouter(prefix="/v2", tags=["files"])
 RetryConfig = Annotated[str | None, Header(alias="IB-Retry-Config")]

@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore.edge import body
+from longshore.edge.callers import Operator, Reader
 from longshore.edge.responses import json_response
 from longshore.surfaces.apps import run_deletion, runs, starting
 from longshore.surfaces.apps.results import Detail
-from longshore.surfaces.apps.routes.shared import Operator, Reader, long_page
+from longshore.surfaces.apps.routes.shared import long_page
 from longshore.surfaces.apps.run_deletion import Parts
 from longshore.surfaces.apps.runs import Filter
 from longshore.wire import apps as wire

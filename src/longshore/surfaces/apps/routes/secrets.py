@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from longshore.access import Permission
 from longshore.edge import body
-from longshore.edge.call import Call, allow
+from longshore.edge.callers import Admin, Reader
 from longshore.edge.responses import json_response
 from longshore.errors import InvalidRequest
 from longshore.surfaces.apps import secrets
-from longshore.surfaces.apps.routes.shared import Reader
 from longshore.surfaces.apps.secrets import NewSecret, SecretAlias, SecretChange
 
 router = APIRouter(prefix="/v2/aihub/secrets", tags=["apps"])
-Admin = Annotated[Call, Depends(allow(Permission.ADMIN))]
 
 
 @router.post("", openapi_extra=body.described(NewSecret))

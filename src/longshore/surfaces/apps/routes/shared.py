@@ -7,13 +7,8 @@ from typing import Annotated
 from fastapi import Depends
 
 from longshore import limits
-from longshore.access import Permission
-from longshore.edge.call import Call, allow
+from longshore.edge.call import Call
 from longshore.edge.paging import Page, paging
-
-Reader = Annotated[Call, Depends(allow(Permission.READ))]
-Operator = Annotated[Call, Depends(allow(Permission.OPERATE))]
-Developer = Annotated[Call, Depends(allow(Permission.DEVELOP))]
 
 
 def long_page(limit: int | None = None, offset: int | None = None) -> Page:

@@ -10,11 +10,12 @@ from starlette.responses import Response
 
 from longshore import limits
 from longshore.edge import body, files
+from longshore.edge.callers import Operator
 from longshore.edge.context import Context
 from longshore.edge.responses import json_response
 from longshore.errors import InvalidRequest
 from longshore.surfaces.apps import uploads
-from longshore.surfaces.apps.routes.shared import Operator, location
+from longshore.surfaces.apps.routes.shared import location
 from longshore.surfaces.apps.uploads import Part
 from longshore.wire import apps as wire
 

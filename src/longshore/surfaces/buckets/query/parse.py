@@ -43,6 +43,8 @@ from longshore.surfaces.buckets.query.tree import (
 )
 
 KEPT_CHARACTERS: Final = 4_096
+SIZE_MAX: Final = 2**31 - 1
+"""Of an array, far beyond what a work may hold; databases know no whole numbers beyond 64 bits."""
 LOGICAL: Final = ("$and", "$or", "$nor")
 OPERATORS: Final = (
     "$eq", "$ne", "$in", "$nin", "$gt", "$gte", "$lt", "$lte", "$exists", "$not", "$all", "$size",
@@ -230,8 +232,8 @@ class _Reader:
         count = scalar(value, place)
         if isinstance(count, bool) or not isinstance(count, int | float) or count != int(count):
             refuse(place, "$size takes a whole number")
-        if count < 0:
-            refuse(place, "$size takes a number from 0")
+        if not 0 <= count <= SIZE_MAX:
+            refuse(place, f"$size takes a number from 0 to {SIZE_MAX}")
         return Field(path, Size(int(count)))
 
     def _any_element(self, path: Path, value: Any, place: str, depth: int) -> Condition:

@@ -7,8 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore.edge import body
+from longshore.edge.callers import Operator, Reader
 from longshore.surfaces.buckets import actions
-from longshore.surfaces.buckets.routes.shared import Operator, Reader, answer
+from longshore.surfaces.buckets.routes.shared import answer
 
 router = APIRouter(prefix="/buckets/actions", tags=["buckets"])
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from longshore.edge.callers import Reader
 from longshore.surfaces.buckets import artifacts
-from longshore.surfaces.buckets.routes.shared import Reader, answer
+from longshore.surfaces.buckets.routes.shared import answer
 
 router = APIRouter(prefix="/buckets/artifacts", tags=["buckets"])
 

@@ -10,8 +10,9 @@ from starlette.responses import Response
 
 from longshore import __version__, limits
 from longshore.edge import body
+from longshore.edge.callers import Operator, Reader
 from longshore.surfaces.buckets import query, results_rules, results_store
-from longshore.surfaces.buckets.routes.shared import Operator, Reader, Reporter, answer
+from longshore.surfaces.buckets.routes.shared import Reporter, answer
 from longshore.surfaces.buckets.viewing import View
 
 router = APIRouter(prefix="/results", tags=["results"])

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from longshore.access import Permission
 from longshore.edge import body
-from longshore.edge.call import Call, allow
+from longshore.edge.callers import Developer, Reader
 from longshore.surfaces.buckets import settings
-from longshore.surfaces.buckets.routes.shared import Reader, answer
+from longshore.surfaces.buckets.routes.shared import answer
 
-Developer = Annotated[Call, Depends(allow(Permission.DEVELOP))]
 router = APIRouter(prefix="/buckets/settings", tags=["buckets"])
 
 

@@ -11,10 +11,8 @@ from starlette.responses import Response
 from longshore.access import Permission
 from longshore.edge.call import Call, allow
 
-Reader = Annotated[Call, Depends(allow(Permission.READ))]
 # A published client has one key for depositing, running and tidying up.
 Reporter = Annotated[Call, Depends(allow(Permission.OPERATE, Permission.WORK))]
-Operator = Annotated[Call, Depends(allow(Permission.OPERATE))]
 
 
 def answer(content: Any) -> Response:

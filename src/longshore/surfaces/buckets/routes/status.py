@@ -6,8 +6,9 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from longshore import __version__
+from longshore.edge.callers import Reader
 from longshore.surfaces.buckets import auditing, viewing
-from longshore.surfaces.buckets.routes.shared import Reader, Reporter, answer
+from longshore.surfaces.buckets.routes.shared import Reporter, answer
 
 router = APIRouter(prefix="/buckets", tags=["buckets"])
 

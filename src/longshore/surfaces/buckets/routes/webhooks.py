@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore import limits
-from longshore.access import Permission
 from longshore.clock import iso
 from longshore.edge.body import described, json_object, optional_object, parse
-from longshore.edge.call import Call, allow
+from longshore.edge.call import Call
+from longshore.edge.callers import Admin
 from longshore.edge.responses import json_response
 from longshore.errors import InvalidRequest
 from longshore.surfaces.buckets import webhooks
@@ -21,7 +21,6 @@ from longshore.surfaces.buckets.webhooks import KINDS, Webhook
 
 router = APIRouter(prefix="/buckets/webhooks", tags=["buckets"])
 # Who has one learns of everybody's works, and its URL may hold a password.
-Admin = Annotated[Call, Depends(allow(Permission.ADMIN))]
 _UNSTORED: Final = {"Cache-Control": "no-store"}
 
 

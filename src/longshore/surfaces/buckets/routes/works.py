@@ -13,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from longshore import limits
+from longshore import limits, tracing
 from longshore.edge import body
 from longshore.edge.call import Call
+from longshore.edge.callers import Reader
 from longshore.edge.gathering import Gatherer
 from longshore.edge.presence import has_left
 from longshore.edge.wakeups import QUEUES
@@ -32,7 +33,7 @@ from longshore.surfaces.buckets import (
     withdrawing,
 )
 from longshore.surfaces.buckets.retries import Answers, Note
-from longshore.surfaces.buckets.routes.shared import Reader, Reporter, answer
+from longshore.surfaces.buckets.routes.shared import Reporter, answer
 from longshore.surfaces.buckets.viewing import View
 from longshore.surfaces.buckets.withdrawing import Wanted, Withdrawn
 
@@ -56,7 +57,12 @@ async def deposit(request: Request, call: Reporter) -> Response:
     key = call.idempotency_key()
     if key is not None:
         named = depositing.Request(
-            principal.organisation_id, principal.key_id, new, None, (key, call.fingerprint())
+            principal.organisation_id,
+            principal.key_id,
+            new,
+            None,
+            (key, call.fingerprint()),
+            tracing.carried(),
         )
         made = await gatherer.write(named)
         return answer(made.ids if wants_ids else True)
@@ -68,7 +74,13 @@ async def deposit(request: Request, call: Reporter) -> Response:
     note = answers.begin(retries.digest_of(principal.key_id, *parts))
     try:
         made = await gatherer.write(
-            depositing.Request(principal.organisation_id, principal.key_id, new, note)
+            depositing.Request(
+                principal.organisation_id,
+                principal.key_id,
+                new,
+                note,
+                traceparent=tracing.carried(),
+            )
         )
     except BaseException:
         answers.abandoned(note)

@@ -9,18 +9,12 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from longshore.edge.callers import Operator
 from longshore.surfaces.corpus import corpora, element_types
 from longshore.surfaces.corpus.corpora import CorpusChanges, NewCorpus
 from longshore.surfaces.corpus.element_types import NewType, TypeChanges
 from longshore.surfaces.corpus.routes.bodies import body_of
-from longshore.surfaces.corpus.routes.shared import (
-    PREFIX,
-    Operator,
-    Reader,
-    Writer,
-    answer,
-    operation,
-)
+from longshore.surfaces.corpus.routes.shared import PREFIX, Reader, Writer, answer, operation
 from longshore.surfaces.corpus.routes.storing import Id
 
 router = APIRouter(prefix=PREFIX, tags=["corpus"])

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from longshore.edge.callers import Operator
 from longshore.surfaces.corpus import building, dataset_sets, datasets
 from longshore.surfaces.corpus.datasets import Changes, NewDataset
 from longshore.surfaces.corpus.routes.bodies import body_of
@@ -16,7 +17,6 @@ from longshore.surfaces.corpus.routes.links import root_of
 from longshore.surfaces.corpus.routes.shared import (
     PREFIX,
     Numbered,
-    Operator,
     Reader,
     Writer,
     answer,

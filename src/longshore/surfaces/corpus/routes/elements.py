@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore.edge.call import Call
+from longshore.edge.callers import Operator
 from longshore.surfaces.corpus import changing, creating, elements, listing, parents, removal
 from longshore.surfaces.corpus.changing import Changes
 from longshore.surfaces.corpus.creating import NewElement, NewElements
@@ -22,7 +23,6 @@ from longshore.surfaces.corpus.routes.links import root_of
 from longshore.surfaces.corpus.routes.shared import (
     PREFIX,
     Numbered,
-    Operator,
     Reader,
     Writer,
     answer,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from longshore.edge.callers import Operator
 from longshore.edge.wakeups import EXPORTS
 from longshore.surfaces.corpus import exports
 from longshore.surfaces.corpus.exports import NewExport
@@ -17,7 +18,6 @@ from longshore.surfaces.corpus.routes.links import download_address, root_of
 from longshore.surfaces.corpus.routes.shared import (
     PREFIX,
     Numbered,
-    Operator,
     Reader,
     Writer,
     answer,

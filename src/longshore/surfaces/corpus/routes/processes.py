@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore.edge.call import Call
+from longshore.edge.callers import Operator
 from longshore.surfaces.corpus import (
     process_contents,
     process_creating,
@@ -27,7 +28,6 @@ from longshore.surfaces.corpus.routes.shared import (
     PREFIX,
     ByCursor,
     Numbered,
-    Operator,
     Reader,
     answer,
     operation,

@@ -11,11 +11,12 @@ from starlette.responses import Response
 
 from longshore.access import Permission
 from longshore.edge.call import Call, allow
+from longshore.edge.callers import Developer
 from longshore.edge.responses import json_response
 from longshore.errors import InvalidRequest
 from longshore.surfaces.corpus import secrets
 from longshore.surfaces.corpus.routes.bodies import body_of
-from longshore.surfaces.corpus.routes.shared import PREFIX, Developer, answer, operation
+from longshore.surfaces.corpus.routes.shared import PREFIX, answer, operation
 
 router = APIRouter(prefix=f"{PREFIX}/secret", tags=["corpus"])
 native = APIRouter(prefix="/secrets", tags=["corpus"])

@@ -19,8 +19,6 @@ PREFIX: Final = "/api/v1"
 Reader = Annotated[Call, Depends(allow(Permission.READ, programs="corpus"))]
 Writer = Annotated[Call, Depends(allow(Permission.WORK, Permission.OPERATE, programs="corpus"))]
 """Who adds elements and results: people, and programs with the token of their task."""
-Operator = Annotated[Call, Depends(allow(Permission.OPERATE))]
-Developer = Annotated[Call, Depends(allow(Permission.DEVELOP))]
 
 
 def operation(

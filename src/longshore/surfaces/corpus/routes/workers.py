@@ -9,18 +9,11 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
+from longshore.edge.callers import Developer, Operator
 from longshore.surfaces.corpus import configurations, worker_offers, workers
 from longshore.surfaces.corpus.configurations import NewConfiguration
 from longshore.surfaces.corpus.routes.bodies import body_of
-from longshore.surfaces.corpus.routes.shared import (
-    PREFIX,
-    Developer,
-    Numbered,
-    Operator,
-    Reader,
-    answer,
-    operation,
-)
+from longshore.surfaces.corpus.routes.shared import PREFIX, Numbered, Reader, answer, operation
 from longshore.surfaces.corpus.routes.storing import Id
 from longshore.wire.tasks import WorkerOffer
 

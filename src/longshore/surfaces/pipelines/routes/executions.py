@@ -26,7 +26,7 @@ from longshore.surfaces.pipelines.creating import Wanted
 from longshore.surfaces.pipelines.executing import Begun
 from longshore.surfaces.pipelines.pushing import Chunk
 from longshore.surfaces.pipelines.routes.tenants import TenantOperator
-from longshore.wire.worker import ChunkResult
+from longshore.wire.payloads import ChunkResult
 
 router = APIRouter(tags=["services"])
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from starlette.responses import Response
 
-from longshore.access import Permission
-from longshore.edge.call import Call, allow
+from longshore.edge.callers import Developer, Reader
 from longshore.edge.responses import json_response
 from longshore.surfaces.pipelines import metadata
 
 router = APIRouter(tags=["services"])
-Reader = Annotated[Call, Depends(allow(Permission.READ))]
-Developer = Annotated[Call, Depends(allow(Permission.DEVELOP))]
 
 
 @router.get("/services")

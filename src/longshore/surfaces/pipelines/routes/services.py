@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from starlette.responses import Response
 
-from longshore.access import Permission
-from longshore.edge.call import Call, allow
+from longshore.edge.call import Call
+from longshore.edge.callers import Reader
 from longshore.edge.responses import json_response
 from longshore.surfaces.pipelines import metadata, services
 from longshore.surfaces.pipelines.routes import executions
@@ -18,7 +18,6 @@ from longshore.surfaces.pipelines.versions import Version
 
 router = APIRouter(tags=["services"])
 router.include_router(executions.router)
-Reader = Annotated[Call, Depends(allow(Permission.READ))]
 
 
 @router.get("/{tenant}/api/v3/folders/{folder}/services/{service}/exists")

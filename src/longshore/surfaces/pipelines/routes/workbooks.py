@@ -6,20 +6,18 @@ import asyncio
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
 from longshore import limits
-from longshore.access import Permission
 from longshore.edge import body, files
-from longshore.edge.call import Call, allow
+from longshore.edge.callers import Developer
 from longshore.engine import artifacts
 from longshore.surfaces.pipelines import workbooks
 
 router = APIRouter(tags=["services"])
-Developer = Annotated[Call, Depends(allow(Permission.DEVELOP))]
 Names = Annotated[list[str], Query()]
 
 

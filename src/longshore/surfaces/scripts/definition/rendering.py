@@ -17,7 +17,7 @@ from longshore.surfaces.scripts.definition.model import (
 def outline(workflow: Workflow) -> list[str]:
     """Return what starts a workflow, and its steps in the order in which they can run."""
     lines = [f"  {workflow.description}"] if workflow.description else []
-    started = list(_triggers(workflow.triggers))
+    started = list(started_by(workflow.triggers))
     lines += ["Started by:", *(f"  {line}" for line in started or ["people only"])]
     lines += ["Steps:", *(f"  {_step(name, workflow.steps[name])}" for name in ordered(workflow))]
     return lines
@@ -49,7 +49,8 @@ def _spaced(schedule: ScheduleTrigger) -> str:
     return schedule.business_date.replace("_", " ")
 
 
-def _triggers(triggers: Triggers) -> Iterator[str]:
+def started_by(triggers: Triggers) -> Iterator[str]:
+    """Yield what starts runs besides people, a line for each."""
     for event in triggers.events:
         parts = [f"{event.parallel} at once" if event.parallel else "held (parallel is 0)"]
         parts.append(f"priority {event.priority}")

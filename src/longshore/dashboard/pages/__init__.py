@@ -1,0 +1,3 @@
+"""The pages: one module for each, or for a family of them."""
+
+from __future__ import annotations
