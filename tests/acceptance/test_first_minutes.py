@@ -2,7 +2,7 @@
 
 Each section has a directory and a server of its own. What is installed is this very project, so a
 `pip install .` is taken as done; an installation from nothing is timed by
-benchmarks/first_minutes.py. OCR is hidden, as it is in an installation without extras.
+benchmarks/first_minutes.py. What extras bring is hidden, as it is in an installation without them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from importlib.machinery import PathFinder
 find = PathFinder.find_spec
 
 def without(cls, name, path=None, target=None):
-    return None if name == "rapidocr" else find(name, path, target)
+    return None if name in ("rapidocr", "PIL", "zstandard") else find(name, path, target)
 
 PathFinder.find_spec = classmethod(without)
 """
@@ -190,6 +190,7 @@ def test_a_look_around(newcomer: Newcomer) -> None:
     everything, clear = _commands("Look around")
     filled = newcomer.types(everything)
     assert "apps: 2 runs" in filled
+    assert "corpus: left out" in filled
     newcomer.leaves(everything)
     assert "works of buckets" in newcomer.types(clear)
 

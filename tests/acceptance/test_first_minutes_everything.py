@@ -23,7 +23,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Reach, Ma
     with (
         DemoServer(directory) as server,
         Reach(server.url, server.key) as reach,
-        Crew(reach.client, logs) as crew,
+        Crew(reach, logs) as crew,
     ):
         made = everything.fill(reach, long_s=120.0)
         everything.settle(reach, made)

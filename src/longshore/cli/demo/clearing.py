@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from longshore.cli.demo.filling.corpus import own
-from longshore.cli.demo.filling.reaching import OVER, SCRIPTS, Reach, path_of, until
+from longshore.cli.demo.filling.reaching import OVER, SCRIPTS, Reach, path_of
 from longshore.cli.demo.names import (
     DEMO_APP,
     DEMO_BATCH,
@@ -122,7 +122,7 @@ def _corpus(reach: Reach, removed: Counter[str]) -> None:
             def over(process_id: str = process["id"]) -> bool:
                 return reach.corpus.process(process_id)["state"] in _OVER
 
-            until(over, f"process {process['id']} is over", timeout_s=_WAIT_S)
+            reach.until(over, f"process {process['id']} is over", timeout_s=_WAIT_S)
         reach.corpus.delete(process["id"])
         removed["processes"] += 1
     reach.remove(f"/api/v1/corpus/{path_of(corpus['id'])}/")
@@ -161,7 +161,7 @@ def _workflow_runs(reach: Reach, workflow: str) -> int:
                     return False
                 return True
 
-            until(gone, f"run {row['id']} of {workflow} is deleted", timeout_s=_WAIT_S)
+            reach.until(gone, f"run {row['id']} of {workflow} is deleted", timeout_s=_WAIT_S)
             count += 1
     return count
 

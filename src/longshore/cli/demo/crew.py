@@ -6,6 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from longshore.cli.demo.filling import corpus
+from longshore.cli.demo.filling.reaching import Reach
 from longshore.cli.demo.names import (
     DEMO_HOST,
     DEMO_HOST_OTHER,
@@ -14,7 +16,6 @@ from longshore.cli.demo.names import (
 )
 from longshore.cli.demo.processes import Process
 from longshore.errors import ConfigurationError
-from longshore.sdk import Client
 
 CODE: Final = Path(__file__).parent / "code"
 
@@ -32,18 +33,20 @@ class _Worker(Process):
 class Crew:
     """The workers of one server; the logs and nothing else are kept in `directory`."""
 
-    def __init__(self, client: Client, directory: Path) -> None:
+    def __init__(self, reach: Reach, directory: Path) -> None:
         """Choose whom they work for; nothing is started yet."""
-        self._client = client
-        code, corpus, ship, quay = DEMO_WORKER_NAMES
+        self._reach = reach
+        code, slow, ship, quay = DEMO_WORKER_NAMES
         steps = str(CODE / "steps")
         modules = [str(CODE / "living.py"), str(CODE / "receipts.py")]
-        slower = [str(CODE / "elements.py"), str(CODE / "receipts_before.py")]
+        slower = [str(CODE / "receipts_before.py")]
+        if corpus.available():
+            slower.append(str(CODE / "elements.py"))
         self._workers = [
-            _Worker(directory, name, arguments, client.url)
+            _Worker(directory, name, arguments, reach.url)
             for name, arguments in (
                 (code, [*modules, "--executor", "thread", "--slots", "12"]),
-                (corpus, [*slower, "--slots", "3"]),
+                (slow, [*slower, "--slots", "3"]),
                 (ship, ["--host", DEMO_HOST, "--scripts", steps, "--slots", "4"]),
                 (quay, ["--host", DEMO_HOST_OTHER, "--scripts", steps, "--slots", "2"]),
             )
@@ -52,14 +55,15 @@ class Crew:
 
     def __enter__(self) -> Self:
         """Start the workers, with a key of their own; they are ready a moment later."""
-        key = self._client.keys.create(DEMO_WORKER_KEY, "worker")
+        key = self._reach.client.keys.create(DEMO_WORKER_KEY, "worker")
         self._key_id = key.id
         try:
             for worker in self._workers:
-                worker.start(self._client.url, key.key)
+                worker.start(self._reach.url, key.key)
         except BaseException:
             self._stop()
             raise
+        self._reach.watch(self.expect_alive)
         return self
 
     def __exit__(
@@ -85,4 +89,4 @@ class Crew:
         for worker in self._workers:
             worker.stop()
         if self._key_id is not None:
-            self._client.keys.revoke(self._key_id)
+            self._reach.client.keys.revoke(self._key_id)

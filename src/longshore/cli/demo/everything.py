@@ -2,8 +2,8 @@
 
 A test that wants such a server uses the same parts:
 
-    with Reach(url, key) as reach, Crew(reach.client, directory):
-        made = fill(reach)          # or fill_at(url, key), which opens the connections itself
+    with Reach(url, key) as reach, Crew(reach, directory):
+        made = fill(reach)
         settle(reach, made)         # where the finite parts are to be over
         feed(reach, 0)              # one round of new work
 """
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from longshore.cli.demo.filling import apps, buckets, corpus, people, pipelines, scripts
-from longshore.cli.demo.filling.reaching import OVER, Made, Reach, until
+from longshore.cli.demo.filling.reaching import OVER, Made, Reach
 from longshore.cli.demo.names import (
     DEMO_APP,
     DEMO_BUCKET,
@@ -53,7 +53,7 @@ def fill(reach: Reach, *, long_s: float = LONG_S, tell: Tell = lambda _: None) -
       receipts that goes on, with the tag `DEMO_TAG_LONG`;
     - pipelines over `DEMO_SERVICE` and `DEMO_SERVICE_SLOW`: pulled empty, partly pulled, with
       records that were refused, slow, cancelled;
-    - where Pillow is there, `DEMO_CORPUS` with 6 pages and their lines, `DEMO_PROCESS_DONE` over
+    - with the extra [corpus], `DEMO_CORPUS` with 6 pages and their lines, `DEMO_PROCESS_DONE` over
       the pages and `DEMO_PROCESS` over the lines, slow and with failed elements.
 
     Args:
@@ -63,6 +63,7 @@ def fill(reach: Reach, *, long_s: float = LONG_S, tell: Tell = lambda _: None) -
 
     Raises:
         WaitTimeout: the workers do not offer what they serve within two minutes.
+        ConfigurationError: a worker of the crew has ended by itself.
     """
     made = Made()
     # What needs no worker comes first, so that there is something to see at once.
@@ -72,11 +73,11 @@ def fill(reach: Reach, *, long_s: float = LONG_S, tell: Tell = lambda _: None) -
     tell(f"scripts: {len(made.workflow_runs)} runs of workflows, schedules, hosts")
     people.fill(reach, made)
     tell("keys of several roles, secrets in the keystore")
-    if apps.drawable():
+    if corpus.available():
         corpus.fill(reach, made, long_s=long_s)
         tell("corpus: pages with lines and transcriptions")
     else:
-        tell("corpus: left out, since pages are drawn with Pillow: pip install 'longshore[corpus]'")
+        tell("corpus: left out, since its worker needs an extra: pip install 'longshore[corpus]'")
     apps.wait_until_offered(reach, timeout_s=OFFER_S)
     apps.fill(reach, made, long_s=long_s)
     tell(f"apps: {len(made.runs)} runs over receipts")
@@ -88,12 +89,6 @@ def fill(reach: Reach, *, long_s: float = LONG_S, tell: Tell = lambda _: None) -
         corpus.start(reach, made, long_s=long_s)
         tell(f"corpus: {len(made.processes)} processes")
     return made
-
-
-def fill_at(url: str, key: str, *, long_s: float = LONG_S) -> Made:
-    """Fill the server at an address; see `fill`."""
-    with Reach(url, key) as reach:
-        return fill(reach, long_s=long_s)
 
 
 def settle(reach: Reach, made: Made, *, timeout_s: float = SETTLE_S) -> None:
@@ -108,23 +103,23 @@ def settle(reach: Reach, made: Made, *, timeout_s: float = SETTLE_S) -> None:
         counts = client.buckets.status(DEMO_BUCKET)
         return bool(counts.get("success", 0) >= len(made.works[DEMO_BUCKET]))
 
-    until(photos, f"the works of {DEMO_BUCKET} are done", timeout_s=timeout_s)
+    reach.until(photos, f"the works of {DEMO_BUCKET} are done", timeout_s=timeout_s)
     run = client.runs.of(made.runs["done"])
-    until(lambda: run.refresh().finished, f"run {run.id} is over", timeout_s=timeout_s)
+    reach.until(lambda: run.refresh().finished, f"run {run.id} is over", timeout_s=timeout_s)
     for name in (DEMO_WORKFLOW, DEMO_WORKFLOW_BROKEN):
         number = made.workflow_runs[name]
 
         def over(run_id: int = number) -> bool:
             return reach.scripts("GET", f"/rtevent/status/{run_id}")["status"] in OVER
 
-        until(over, f"run {number} of {name} is over", timeout_s=timeout_s)
+        reach.until(over, f"run {number} of {name} is over", timeout_s=timeout_s)
     if "done" in made.processes:
         process = made.processes["done"]
 
         def worked() -> bool:
             return str(reach.corpus.process(process)["state"]) in ("completed", "failed")
 
-        until(worked, f"process {process} is over", timeout_s=timeout_s)
+        reach.until(worked, f"process {process} is over", timeout_s=timeout_s)
 
 
 def feed(reach: Reach, number: int) -> None:

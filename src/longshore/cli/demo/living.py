@@ -25,7 +25,7 @@ def live(server: str | None, *, for_s: float | None, once: bool) -> ExitCode:
     ):
         reach.client.whoami()
         screen.step(f"filling {reach.url}")
-        with Crew(reach.client, Path(directory)) as crew:
+        with Crew(reach, Path(directory)) as crew:
             made = everything.fill(reach, tell=screen.step)
             _look_around(reach, made)
             if once:

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from longshore.cli.demo import paper
-from longshore.cli.demo.filling.reaching import Made, Reach, until
+from longshore.cli.demo.filling.reaching import Made, Reach
 from longshore.cli.demo.names import (
     DEMO_APP,
     DEMO_APP_BEFORE,
@@ -85,4 +85,4 @@ def wait_until_offered(reach: Reach, *, timeout_s: float) -> None:
         }
         return {DEMO_APP_VERSION, DEMO_APP_BEFORE} <= online
 
-    until(look, f"a worker serves {DEMO_APP!r}", timeout_s=timeout_s)
+    reach.until(look, f"a worker serves {DEMO_APP!r}", timeout_s=timeout_s)

@@ -1,11 +1,12 @@
-"""A corpus of drawn letters with lines and transcriptions, and processes over them; needs Pillow."""
+"""A corpus of drawn letters with lines and transcriptions, and processes over them."""
 
 from __future__ import annotations
 
+import importlib.util
 import random
 from typing import TYPE_CHECKING, Any, Final
 
-from longshore.cli.demo.filling.reaching import Made, Reach, until
+from longshore.cli.demo.filling.reaching import Made, Reach
 from longshore.cli.demo.names import (
     DEMO_CORPUS,
     DEMO_CORPUS_SAYS,
@@ -27,6 +28,11 @@ _WORDS: Final = (
     "the ship lies at the quay and the crates are counted twice before noon we wait for the tide "
     "and a letter from the harbour master who says that the crane will be mended by friday"
 )
+
+
+def available() -> bool:
+    """Return whether pages can be drawn and worked on here: the extra [corpus] is installed."""
+    return all(importlib.util.find_spec(name) is not None for name in ("PIL", "zstandard"))
 
 
 def own(reach: Reach) -> Any:
@@ -124,7 +130,7 @@ def wait_until_offered(reach: Reach, *, timeout_s: float) -> None:
         rows: list[dict[str, Any]] = found["results"] if isinstance(found, dict) else found
         return any(each["slug"] == DEMO_WORKER_SLUG for each in rows)
 
-    until(look, f"a worker offers {DEMO_WORKER_SLUG}", timeout_s=timeout_s)
+    reach.until(look, f"a worker offers {DEMO_WORKER_SLUG}", timeout_s=timeout_s)
 
 
 def _texts(number: int) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from longshore.cli.demo.filling.reaching import Made, Reach, until
+from longshore.cli.demo.filling.reaching import Made, Reach
 from longshore.cli.demo.names import DEMO_SERVICE, DEMO_SERVICE_SLOW, DEMO_SERVICES, DEMO_TAG
 from longshore.sdk import create_chunks
 
@@ -52,19 +52,19 @@ def fill(reach: Reach, made: Made, *, long_s: float) -> None:
     cancelled.cancel()
     made.pipelines["cancelled"] = cancelled.id
 
-    _pull_all(done)
+    _pull_all(reach, done)
     first = buffered.pull(4, wait_s=10.0)
     if first:
         buffered.confirm()
 
 
-def _pull_all(pipeline: Any) -> None:
+def _pull_all(reach: Reach, pipeline: Any) -> None:
     def look() -> bool:
         pipeline.pull(wait_s=2.0)
         pipeline.confirm()
         return bool(pipeline.get_status().batch_status == "completed")
 
-    until(look, f"pipeline {pipeline.id} is pulled empty", timeout_s=180.0)
+    reach.until(look, f"pipeline {pipeline.id} is pulled empty", timeout_s=180.0)
 
 
 def wait_until_offered(reach: Reach, *, timeout_s: float) -> None:
@@ -74,4 +74,4 @@ def wait_until_offered(reach: Reach, *, timeout_s: float) -> None:
     def look() -> bool:
         return wanted <= {each.name for each in reach.client.services.list()}
 
-    until(look, "a worker offers the services of the demo", timeout_s=timeout_s)
+    reach.until(look, "a worker offers the services of the demo", timeout_s=timeout_s)

@@ -35,6 +35,7 @@ class Reach:
         self.client = Client(found.url, found.key)
         self.transport = _transport(found.url, found.key)
         self.corpus = ProcessRemote(_transport(found.url, found.key))
+        self._check: Callable[[], None] = lambda: None
         self._stack = ExitStack()
         for each in (self.client, self.corpus):
             self._stack.enter_context(each)
@@ -67,6 +68,29 @@ class Reach:
         """Delete what is at a path."""
         self.transport.send(Call("DELETE", path))
 
+    def watch(self, check: Callable[[], None]) -> None:
+        """Call `check` during each wait; it raises when what is waited for cannot come any more."""
+        self._check = check
+
+    def until(self, look: Callable[[], T | None], what: str, *, timeout_s: float) -> T:
+        """Return what `look` finds, once it finds something.
+
+        Raises:
+            WaitTimeout: it does not in time; `what` says what was waited for.
+            LongshoreError: what the check of `watch` raises.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            found = look()
+            if found:
+                return found
+            self._check()
+            if time.monotonic() > deadline:
+                raise WaitTimeout(
+                    f"{what}: not so after {timeout_s:.0f} s. Is the server overloaded?"
+                )
+            time.sleep(_LOOK_S)
+
 
 @dataclass(slots=True)
 class Made:
@@ -76,7 +100,7 @@ class Made:
         works: ids of works of buckets, by bucket.
         runs: ids of runs of apps: `done` and `slow`.
         pipelines: ids of pipelines: `done`, `buffered`, `refused`, `slow`, `cancelled`.
-        corpus: id of the corpus, or None where Pillow is not there to draw its pages.
+        corpus: id of the corpus, or None without the extra [corpus].
         processes: ids of processes: `done` and `slow`.
         workflow_runs: ids of the first run of each workflow, by the workflow's name.
         keys: ids of keys, by name.
@@ -89,22 +113,6 @@ class Made:
     processes: dict[str, str] = field(default_factory=dict)
     workflow_runs: dict[str, int] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
-
-
-def until(look: Callable[[], T | None], what: str, *, timeout_s: float) -> T:
-    """Return what `look` finds, once it finds something.
-
-    Raises:
-        WaitTimeout: it does not in time; `what` says what was waited for.
-    """
-    deadline = time.monotonic() + timeout_s
-    while True:
-        found = look()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise WaitTimeout(f"{what}: not so after {timeout_s:.0f} s. Is the server overloaded?")
-        time.sleep(_LOOK_S)
 
 
 def path_of(text: str) -> str:
