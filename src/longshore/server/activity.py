@@ -51,16 +51,18 @@ class ActivityPass:
         if began_s >= self._due_s:
             changed = newest != self._newest
             if changed or began_s >= self._idle_until_s:
-                self._newest = newest
-                await self._roll_up(changed=changed)
+                up_to_date = await self._roll_up(changed=changed)
+                # Only now: what a full disk kept from being written is counted at the next look.
+                self._newest = newest if up_to_date else None
         if time.monotonic() >= self._census_due_s:
             changed = newest != self._census_newest
             if changed or time.monotonic() >= self._census_idle_until_s:
-                self._census_newest = newest
                 await self._take_census()
+                self._census_newest = newest
         return False
 
-    async def _roll_up(self, *, changed: bool) -> None:
+    async def _roll_up(self, *, changed: bool) -> bool:
+        """Count what has happened; return whether nothing is left to count."""
         began_s = time.monotonic()
         found = await self._database.read(activity_counting.look, self._known)
         took_s = time.monotonic() - began_s
@@ -71,11 +73,11 @@ class ActivityPass:
         if found.more or behind:
             # After a pause of all servers: soon again, but never more than half of the time.
             self._due_s = ended_s + (ended_s - began_s)
-            self._newest = None
-        else:
-            self._due_s = ended_s + max(SHORTEST_S, SHARE * (ended_s - began_s))
-            # What has just changed may be followed by a late commit of the same time.
-            self._idle_until_s = ended_s + (activity_rolling.LENGTH_S if changed else IDLE_S)
+            return False
+        self._due_s = ended_s + max(SHORTEST_S, SHARE * (ended_s - began_s))
+        # What has just changed may be followed by a late commit of the same time.
+        self._idle_until_s = ended_s + (activity_rolling.LENGTH_S if changed else IDLE_S)
+        return True
 
     async def _take_census(self) -> None:
         began_s = time.monotonic()

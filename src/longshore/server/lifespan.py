@@ -17,7 +17,7 @@ from longshore.edge import webhooks
 from longshore.edge.context import Context
 from longshore.edge.wakeups import NOTICES, Bell
 from longshore.engine import activity_rolling, artifacts, janitor
-from longshore.errors import CorruptData, Unavailable
+from longshore.errors import CorruptData, DiskFull, Unavailable
 from longshore.server import activity
 from longshore.server.jobs import JobRunner
 from longshore.server.logging import get_logger
@@ -49,6 +49,8 @@ NOTICES_INTERVAL_S: Final = 3.0
 DELIVERY_SLOTS: Final = 16
 SWEEP_BLOBS: Final = 200
 WORKFLOWS_INTERVAL_S: Final = 2.0
+NOT_NOW: Final = (Unavailable, DiskFull)
+"""What a pass can only wait for: it is told in a line, and no fault of the program."""
 MOST_ROUNDS: Final = 50
 """A pass that finds more than it may take at once goes on this often before it pauses."""
 _JOBS: Final = (
@@ -138,7 +140,7 @@ class Passes:
                 for _ in range(MOST_ROUNDS):
                     if not await step():
                         break
-            except Unavailable as error:
+            except NOT_NOW as error:
                 self._health.failed(name, error)
                 self._metrics.passes.labels(name, "unavailable").inc()
                 _log.warning("a background pass must wait", name=name, error=str(error))
@@ -201,7 +203,7 @@ class Passes:
     async def _follow_steps(self) -> int:
         try:
             return await self._context.database.write(recording.follow)
-        except Unavailable:
+        except NOT_NOW:
             raise
         except Exception:  # noqa: BLE001 - the regular look goes through the runs one by one
             _log.exception("ends of steps could not be followed")
@@ -229,7 +231,7 @@ class Passes:
         """Do one thing for one run; one that cannot be helped must not keep the others from it."""
         try:
             await self._context.database.write(service, *given, **more)
-        except Unavailable:
+        except NOT_NOW:
             raise
         except Exception:  # noqa: BLE001 - what fails now may succeed later; it is logged
             _log.exception("a run could not be looked after", run=given[-1])

@@ -141,7 +141,7 @@ DISK_TOTAL: Final = _server(
 )
 PASSES: Final = _server(
     "Background", "longshore_passes_total", "counter",
-    "Background passes of this server by name and outcome (`ok`, `unavailable`, `failed`).",
+    "Background passes of this server by name and outcome (`ok`, `unavailable` without database or space, `failed`).",
     "name", "outcome",
 )  # fmt: skip
 PASS_TIME: Final = _server(
