@@ -74,6 +74,9 @@ class World:
         found = {path: self.owner.get(path) for path in paths}
         for work in found[paths[-1]]["works"]:
             work.pop("lease_until")
+        # It also says that no worker is online, a minute after the last one was heard.
+        open_run = found[f"/api/v2/apps/runs/{self.open_run}"]
+        open_run["msg"] = open_run["msg"].partition(";")[0]
         found["keys"] = [
             (key["id"], key["revoked"]) for key in self.owner.get("/longshore/v1/keys")["keys"]
         ]

@@ -122,6 +122,7 @@ def program(harbour: Harbour, server: Server, token: str) -> Patient:
 def look_at_corpora(owner: User, ids: dict[str, str]) -> dict[str, Any]:
     """Return what the owner sees of them, without what is another at each look."""
     corpus, element = ids["corpus"], ids["element"]
+    versions = f"/workers/{ids['element_worker']}/versions/"
     paths = [
         f"/corpus/{corpus}/",
         f"/element/{element}/",
@@ -141,13 +142,16 @@ def look_at_corpora(owner: User, ids: dict[str, str]) -> dict[str, Any]:
         f"/model/{ids['model']}/versions/",
         f"/secret/{quote(ids['secret'], safe='')}",
         "/workers/",
-        f"/workers/{ids['element_worker']}/versions/",
+        versions,
         f"/workers/{ids['element_worker']}/configurations/",
         "/process/",
         f"/process/{ids['process']}/activities/",
         f"/process/{ids['process']}/elements/",
     ]
     found = {path: owner.get(f"{API}{path}") for path in paths}
+    for each in found[versions]["results"]:
+        # A worker is online for a minute after it was heard the last time.
+        each.pop("online")
     path = f"/task/{ids['task']}/artifact/{quote(ids['artifact'], safe='')}"
     found[path] = owner.ask("GET", f"{API}{path}").text
     process = owner.get(f"{API}/process/{ids['process']}/")
