@@ -90,6 +90,7 @@ def serve(
     on_ready: Callable[[ReadyInfo], None],
     slots: int | None = None,
     host: ServedHost | None = None,
+    begun_s: float | None = None,
 ) -> int:
     """Run a server until SIGTERM or SIGINT; return the exit code of the process.
 
@@ -103,11 +104,12 @@ def serve(
         on_ready: called once, when the server answers.
         slots: slots of the worker; one for each CPU unless given.
         host: whose steps of workflows that worker runs.
+        begun_s: when the start began, by time.monotonic; now unless given.
 
     Raises:
         ConfigurationError: the data directory, database, blob store or address cannot be used.
     """
-    begun_s = time.monotonic()
+    begun_s = time.monotonic() if begun_s is None else begun_s
     memory.limit_arenas()
     configure_logging(settings.log_level)
     faults.arm(settings.fault)
