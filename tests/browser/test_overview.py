@@ -26,7 +26,7 @@ from tests.browser.rig import WITHIN_MS, Visitor, picture
 Visit = Callable[..., Visitor]
 HOSTILE = '<img src=x onerror="alert(1)">{{7*7}}'
 COUNTED_MS = 2 * WITHIN_MS
-"""Works are counted every ten seconds; more rarely where other tests keep the machine busy."""
+"""Works are counted every two seconds; more rarely where other tests keep the machine busy."""
 
 
 @pytest.fixture

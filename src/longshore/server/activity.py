@@ -18,7 +18,6 @@ from longshore.storage import Database
 LOOK_S: Final = 1.0
 """How often it is asked whether there is something to do."""
 SHORTEST_S: Final = 2.0
-CENSUS_SHORTEST_S: Final = 10.0
 IDLE_S: Final = 60.0
 """Without a change, both are done as often as this all the same."""
 SHARE: Final = 20
@@ -85,7 +84,7 @@ class ActivityPass:
         took_s = time.monotonic() - began_s
         await self._database.write(activity_census.keep, census, took_us=round(took_s * _S_IN_US))
         ended_s = time.monotonic()
-        self._census_due_s = ended_s + max(CENSUS_SHORTEST_S, SHARE * (ended_s - began_s))
+        self._census_due_s = ended_s + max(SHORTEST_S, SHARE * (ended_s - began_s))
         self._census_idle_until_s = ended_s + IDLE_S
 
 
