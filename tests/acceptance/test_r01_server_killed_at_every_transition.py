@@ -11,6 +11,7 @@ from longshore.storage import faults
 from tests.acceptance import invariants, voyage
 from tests.acceptance.conftest import Harbour
 from tests.acceptance.voyage import Lookout, Scenario, Voyage
+from tests.conftest import KINDS
 
 _GOOD = {"a.txt": ("success",), "b.txt": ("success",)}
 _PLAIN = Scenario(_GOOD)
@@ -63,10 +64,9 @@ ELSEWHERE = {
     # By a person's word: see test_works_acting_killed.
     Reason.HELD,
 }
+WHERE = (faults.BEFORE_COMMIT, faults.AFTER_COMMIT)
 POINTS = [
-    pytest.param(reason, where, id=f"{where}-{reason}")
-    for reason in SCENARIOS
-    for where in (faults.BEFORE_COMMIT, faults.AFTER_COMMIT)
+    pytest.param(reason, where, id=f"{where}-{reason}") for reason in SCENARIOS for where in WHERE
 ]
 
 
@@ -74,6 +74,21 @@ def test_every_change_of_state_has_its_scenario() -> None:
     assert set(SCENARIOS) | ELSEWHERE == set(Reason)
 
 
+@pytest.fixture
+def chosen_url(request: pytest.FixtureRequest, reason: Reason, where: str) -> str:
+    """A database of each kind; with --long, each change of state is tried on both sides on each.
+
+    Otherwise each is tried on both sides, of which every other one is on SQLite.
+    """
+    kind = request.node.callspec.params["database_url"]
+    turn = (list(SCENARIOS).index(reason) + WHERE.index(where)) % len(KINDS)
+    if KINDS[turn] != kind and not request.config.getoption("--long", default=False):
+        pytest.skip("dies on both sides of commits on each database with --long")
+    url: str = request.getfixturevalue("database_url")
+    return url
+
+
+@pytest.mark.usefixtures("chosen_url")
 @pytest.mark.parametrize(("reason", "where"), POINTS)
 def test_a_server_killed_at_a_change_of_state_loses_nothing(
     harbour: Harbour, database_url: str, reason: Reason, where: str
