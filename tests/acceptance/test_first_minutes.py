@@ -2,7 +2,7 @@
 
 Each section has a directory and a server of its own. What is installed is this very project, so a
 `pip install .` is taken as done; an installation from nothing is timed by
-benchmarks/first_minutes.py. What extras bring is hidden, as it is in an installation without them.
+benchmarks/first_minutes.py. What extras bring is hidden until README installs them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from longshore.settings import child_environment
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 NEEDED = ("README.md", "LICENSE", "examples")
-INSTALLED = re.compile(r"pip install '?\.(\[[a-z]+\])?'?$")
+INSTALLED = re.compile(r"pip install '?\.(?:\[([a-z,]+)\])?'?$")
+BROUGHT = {"corpus": ("PIL", "zstandard"), "ocr": ("PIL", "rapidocr")}
+"""What an extra brings that the commands of README can tell."""
 STAYS = {
     "longshore up": "ready in",
     "longshore worker": "serving ",
@@ -36,11 +38,13 @@ PYTHON_WARNING = re.compile(r"^\S+:\d+: \w*Warning: ", re.M)
 """What Python prints; the quotes of the example have warnings of their own, about records."""
 HIDDEN = """
 from importlib.machinery import PathFinder
+from pathlib import Path
 
 find = PathFinder.find_spec
+hidden = Path(__file__).with_name("names").read_text().split()
 
 def without(cls, name, path=None, target=None):
-    return None if name in ("rapidocr", "PIL", "zstandard") else find(name, path, target)
+    return None if name in hidden else find(name, path, target)
 
 PathFinder.find_spec = classmethod(without)
 """
@@ -54,8 +58,10 @@ class Newcomer:
         self.printed: list[str] = []
         self._staying: list[tuple[str, subprocess.Popen[str]]] = []
         hidden = directory / "hidden"
+        self._names = hidden / "names"
         hidden.mkdir()
         (hidden / "sitecustomize.py").write_text(HIDDEN)
+        self._hide({name for brought in BROUGHT.values() for name in brought})
         bin_directory = str(Path(sys.executable).parent)
         environment = child_environment(
             # Any free port, so that this can run beside a server of the developer's.
@@ -76,7 +82,11 @@ class Newcomer:
 
     def types(self, line: str) -> str:
         """Run a line and return what it printed; one that stays is waited for until it is ready."""
-        if INSTALLED.match(line):
+        installed = INSTALLED.match(line)
+        if installed is not None:
+            extras = (installed[1] or "").split(",")
+            brought = {name for extra in extras if extra for name in BROUGHT[extra]}
+            self._hide(set(self._names.read_text().split()) - brought)
             return ""
         mark = next((mark for head, mark in STAYS.items() if line.startswith(head)), None)
         if mark is not None:
@@ -92,6 +102,9 @@ class Newcomer:
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
         return self._printed(line, done.stdout + done.stderr)
+
+    def _hide(self, names: set[str]) -> None:
+        self._names.write_text(" ".join(sorted(names)))
 
     def leaves(self, head: str = "") -> None:
         """Press Ctrl-C where a command that begins so runs."""

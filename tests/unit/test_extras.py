@@ -33,6 +33,22 @@ except ImportError as error:
     assert "pip install 'longshore[corpus]'" in told
 
 
+def test_a_command_that_needs_the_extra_says_so_in_a_line() -> None:
+    program = """
+import contextlib, io, os, sys
+from longshore.cli.main import main
+sys.argv = ["longshore", "corpus", "import", "Letters", "."]
+with contextlib.redirect_stderr(io.StringIO()) as told:
+    try:
+        main()
+    except SystemExit as ended:
+        print(ended.code, told.getvalue())
+"""
+    told = _without_images(program)
+    assert told.startswith("2 longshore: longshore.corpus needs PIL and zstandard")
+    assert len(told.strip().splitlines()) == 1
+
+
 def test_an_image_is_refused_with_what_to_install() -> None:
     program = """
 import asyncio

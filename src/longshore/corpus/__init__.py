@@ -19,6 +19,8 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
+from longshore.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from longshore.corpus.base import BaseWorker, ExtrasDirNotFoundError
     from longshore.corpus.cache import CachedElement
@@ -95,12 +97,16 @@ __all__ = [
     "Transcription",
 ]
 
+
+class _ExtraMissing(ConfigurationError, ImportError):
+    """Told in a line by commands, and caught as what Python raises for an import."""
+
+
 _missing = [name for name in ("PIL", "zstandard") if importlib.util.find_spec(name) is None]
 if _missing:
-    raise ImportError(
+    raise _ExtraMissing(
         f"longshore.corpus needs {' and '.join(_missing)}, which are not installed here. Run "
-        "pip install 'longshore[corpus]' and start again.",
-        name=_missing[0],
+        "pip install 'longshore[corpus]' and start again."
     )
 
 
